@@ -1,0 +1,1 @@
+//! Clients of the banks' APIs behind one trait, with rate budgets.

@@ -1,0 +1,1 @@
+//! Verified webhooks in, Avro records on the raw topic out.

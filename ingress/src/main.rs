@@ -1,0 +1,3 @@
+//! Verified webhooks in, Avro records on the raw topic out.
+
+fn main() {}

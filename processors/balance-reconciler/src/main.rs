@@ -1,0 +1,3 @@
+//! The balance-reconciler processor.
+
+fn main() {}

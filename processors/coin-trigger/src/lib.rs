@@ -1,0 +1,1 @@
+//! The coin-trigger processor.

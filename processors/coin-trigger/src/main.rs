@@ -1,0 +1,3 @@
+//! The coin-trigger processor.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The social-poster processor.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The transaction-enricher processor.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! An Up-compatible bank with a webhook dispatcher and faults on demand.

@@ -1,0 +1,25 @@
+//! Ties a Rust type to its committed `.avsc` file.
+
+/// Implements [`apache_avro::AvroSchema`] by the text of a committed schema file, so that the file
+/// and not the Rust type is what the registry sees.
+macro_rules! avro_schema {
+    ($name:ident, $file:literal) => {
+        impl apache_avro::AvroSchema for $name {
+            fn get_schema() -> apache_avro::Schema {
+                static SCHEMA: std::sync::OnceLock<apache_avro::Schema> =
+                    std::sync::OnceLock::new();
+                #[expect(
+                    clippy::expect_used,
+                    reason = "a constant of the build; every schema is parsed by a test"
+                )]
+                SCHEMA
+                    .get_or_init(|| {
+                        apache_avro::Schema::parse_str(include_str!($file))
+                            .expect("committed schema parses")
+                    })
+                    .clone()
+            }
+        }
+    };
+}
+pub(crate) use avro_schema;

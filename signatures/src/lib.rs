@@ -1,0 +1,1 @@
+//! Verifies and signs webhooks: bytes and a time in, a verdict out.
