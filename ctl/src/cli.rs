@@ -1,0 +1,103 @@
+//! The command line: options that every sub-command shares, and the list of sub-commands.
+//!
+//! A sub-command is one file in `command/` with an `Args` struct and
+//! `pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode>`, one line in
+//! `command.rs`, and here one variant and one arm.
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::command;
+use crate::platform::State;
+
+/// Bank events as Avro records on Kafka: run, look into and repair the pipeline.
+///
+/// Exit codes: 0 done, 1 failed or found something (each command says what), 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "bankstream", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every sub-command.
+#[derive(Debug, Clone, Args)]
+pub struct Shared {
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The declaration of topics, sources, apps and profiles.
+    #[arg(long, global = true, env = "TOPOLOGY_FILE", default_value = "topology.toml")]
+    pub topology_file: PathBuf,
+    /// The profile of the declaration: testing or production.
+    #[arg(long, global = true, env = "BANKSTREAM_PROFILE", default_value = "testing")]
+    pub profile: String,
+    /// Kafka to talk to; without it the local platform's.
+    #[arg(long, global = true, env = "KAFKA_BOOTSTRAP_SERVERS", value_name = "HOST:PORT")]
+    pub bootstrap_servers: Option<String>,
+    /// Confluent-compatible registry to talk to, without a trailing slash; without it the local platform's.
+    #[arg(long, global = true, env = "SCHEMA_REGISTRY_URL", value_name = "URL")]
+    pub schema_registry_url: Option<String>,
+    /// Folder of everything the local run keeps: jars, data, logs, secrets.
+    #[arg(long, global = true, env = "BANKSTREAM_DIR", default_value = ".bankstream")]
+    pub dir: PathBuf,
+}
+
+impl Shared {
+    /// The folder of the local platform.
+    pub fn platform_dir(&self) -> PathBuf {
+        self.dir.join("platform")
+    }
+
+    /// The Kafka to use: the one named by flag or environment, else the running local platform's.
+    pub fn bootstrap_servers(&self) -> anyhow::Result<String> {
+        if let Some(servers) = &self.bootstrap_servers {
+            return Ok(servers.clone());
+        }
+        State::running(&self.platform_dir()).and_then(|state| state.bootstrap_servers()).context(
+            "no Kafka to talk to: run `bankstream platform start`, or set KAFKA_BOOTSTRAP_SERVERS",
+        )
+    }
+
+    /// The registry to use: the one named by flag or environment, else the running local platform's.
+    pub fn schema_registry_url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.schema_registry_url {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        State::running(&self.platform_dir()).and_then(|state| state.registry_url()).context(
+            "no schema registry to talk to: run `bankstream platform start`, or set SCHEMA_REGISTRY_URL",
+        )
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Kafka and the schema registry on this machine.
+    Platform(command::platform::Args),
+}
+
+impl Cli {
+    /// Runs the chosen sub-command to its end and gives the process's exit code.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let shared = self.shared;
+        match self.command {
+            Command::Platform(args) => command::platform::run(args, &shared).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn command_line_is_valid() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,5 @@
+//! A real Kafka and a real Confluent-compatible registry on this machine, without containers.
+
+mod state;
+
+pub use state::State;

@@ -1,0 +1,1 @@
+//! Promises of the whole pipeline, each in its own file, against a real Kafka and real binaries.
