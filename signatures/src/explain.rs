@@ -1,0 +1,254 @@
+//! A verdict with its reasons, for a person: what was signed, what was expected, what would help.
+//!
+//! Meant for somebody who holds the secret and looks at one request offline. A secret is never part
+//! of it; expected signatures are, so it is not an answer for a sender.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::headers::{Headers, Occurrence};
+use crate::mac::{MAC_BYTES, bytes_of};
+use crate::parse::{self, Given};
+use crate::reason::Reason;
+use crate::scheme::{Part, Scheme};
+use crate::verify::Verifier;
+
+/// Bytes of a signed part that are shown; the rest is told by its length.
+const PREVIEW_BYTES_MAX: usize = 64;
+
+/// Why a request is accepted or rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Name of the scheme.
+    pub scheme: String,
+    /// Why it is rejected; `None` when it is accepted.
+    pub reason: Option<Reason>,
+    /// The key that made a signature over these bytes, whether or not the time is right.
+    pub key_id: Option<String>,
+    /// The header's value as given, when it is there once and is text.
+    pub given: Option<String>,
+    /// The signed bytes part by part; empty when the header cannot be read.
+    pub signed: Vec<SignedPart>,
+    /// What each active key would have signed; empty when the header cannot be read.
+    pub expected: Vec<Expected>,
+    /// First and last time (milliseconds) at which the timestamp is fresh.
+    pub fresh_between: Option<(i64, i64)>,
+    /// What would have been accepted instead.
+    pub hints: Vec<Hint>,
+}
+
+/// A part of the signed bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedPart {
+    /// `timestamp`, `literal` or `body`.
+    pub part: &'static str,
+    /// Its length in bytes.
+    pub length: usize,
+    /// Its beginning, with everything but printable ASCII escaped.
+    pub preview: String,
+    /// SHA-256 of all of it, lower-case hex.
+    pub sha256: String,
+}
+
+/// The signature one key would have made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Expected {
+    /// The key's id.
+    pub key_id: String,
+    /// The signature as it is written in the header.
+    pub signature: String,
+}
+
+/// A change to the request that would have made it pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hint {
+    /// The signature is right, the time is not.
+    #[error("the signature matches; only the time is outside the tolerance")]
+    OtherTime,
+    /// The header was changed to upper case on its way.
+    #[error("the same signature in lower case is well-formed")]
+    LowerCaseHeader,
+    /// An editor or `echo` added a line break that was not signed.
+    #[error("the body without its final line break matches")]
+    BodyWithoutFinalLineBreak,
+    /// A tool cut the final line break that was signed.
+    #[error("the body with a line break at its end matches")]
+    BodyWithFinalLineBreak,
+    /// A tool turned CR LF into LF.
+    #[error("the body with CR LF line breaks matches")]
+    BodyWithCrLf,
+}
+
+/// Judges a request as [`Verifier::verify`] does and says why. `now` in milliseconds.
+pub fn explain(
+    verifier: &Verifier,
+    headers: &(impl Headers + ?Sized),
+    body: &[u8],
+    now: i64,
+) -> Explanation {
+    let scheme = &verifier.scheme;
+    let mut explanation = Explanation {
+        scheme: scheme.name.clone(),
+        reason: verifier.verify(headers, body, now).err(),
+        key_id: None,
+        given: None,
+        signed: Vec::new(),
+        expected: Vec::new(),
+        fresh_between: None,
+        hints: Vec::new(),
+    };
+    if let Occurrence::Once(value) = headers.find(&scheme.header) {
+        explanation.given = std::str::from_utf8(value).ok().map(str::to_owned);
+    }
+    match parse::given(scheme, headers) {
+        Ok(given) => explain_given(verifier, &given, body, &mut explanation),
+        Err(_) => explanation.hints.extend(lower_case_hint(scheme, &explanation)),
+    }
+    explanation
+}
+
+fn explain_given(
+    verifier: &Verifier,
+    given: &Given<'_>,
+    body: &[u8],
+    explanation: &mut Explanation,
+) {
+    let scheme = &verifier.scheme;
+    explanation.key_id = verifier.matching_key(given, body).map(str::to_owned);
+    explanation.signed =
+        scheme.signed.iter().map(|part| signed_part(part, given.timestamp, body)).collect();
+    let expected = |(id, key): &(String, crate::mac::Key)| Expected {
+        key_id: id.clone(),
+        signature: hex::encode(key.sign(&scheme.signed, given.timestamp, body)),
+    };
+    explanation.expected = verifier.keys.iter().map(expected).collect();
+    if let Some(freshness) = scheme.freshness
+        && let Ok(at) = parse::timestamp_ms(given.timestamp)
+    {
+        let first = at.saturating_sub(freshness.future_ms);
+        explanation.fresh_between = Some((first, at.saturating_add(freshness.past_ms)));
+    }
+    if explanation.reason == Some(Reason::ClockSkew) && explanation.key_id.is_some() {
+        explanation.hints.push(Hint::OtherTime);
+    }
+    if explanation.key_id.is_none() {
+        explanation.hints.extend(body_hints(verifier, given, body));
+    }
+}
+
+fn body_hints(verifier: &Verifier, given: &Given<'_>, body: &[u8]) -> Vec<Hint> {
+    let matches = |body: &[u8]| verifier.matching_key(given, body).is_some();
+    let mut hints = Vec::new();
+    let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));
+    if cut.is_some_and(matches) {
+        hints.push(Hint::BodyWithoutFinalLineBreak);
+    }
+    if matches(&[body, b"\n"].concat()) || matches(&[body, b"\r\n"].concat()) {
+        hints.push(Hint::BodyWithFinalLineBreak);
+    }
+    let lines: Vec<_> = body.split(|byte| *byte == b'\n').collect();
+    if lines.len() > 1 && matches(&lines.join(&b"\r\n"[..])) {
+        hints.push(Hint::BodyWithCrLf);
+    }
+    hints
+}
+
+fn lower_case_hint(scheme: &Scheme, explanation: &Explanation) -> Option<Hint> {
+    let lower = explanation.given.as_ref()?.to_lowercase();
+    let header = [crate::headers::Header { name: scheme.header.clone(), value: lower }];
+    parse::given(scheme, header.as_slice()).ok().map(|_| Hint::LowerCaseHeader)
+}
+
+fn signed_part(part: &Part, timestamp: &str, body: &[u8]) -> SignedPart {
+    let bytes = bytes_of(part, timestamp, body);
+    let (shown, rest) = bytes.split_at(bytes.len().min(PREVIEW_BYTES_MAX));
+    let mut preview = shown.escape_ascii().to_string();
+    if !rest.is_empty() {
+        preview.push('…');
+    }
+    let name = match part {
+        Part::Timestamp => "timestamp",
+        Part::Literal(_) => "literal",
+        Part::Body => "body",
+    };
+    let sha256 = hex::encode::<[u8; MAC_BYTES]>(Sha256::digest(bytes).into());
+    SignedPart { part: name, length: bytes.len(), preview, sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::Header;
+    use crate::secret::Secret;
+    use crate::sign::sign;
+
+    const AT: i64 = 1_767_323_045_000;
+
+    fn verifier(scheme: Scheme) -> Verifier {
+        let secret = |text: &str| Secret::new(text).unwrap();
+        let keys = vec![("old".into(), secret("old key")), ("new".into(), secret("new key"))];
+        Verifier::new(scheme, keys).unwrap()
+    }
+
+    fn signed(scheme: &Scheme, body: &[u8]) -> Vec<Header> {
+        sign(scheme, &Secret::new("new key").unwrap(), body, AT)
+    }
+
+    #[test]
+    fn an_accepted_request_names_its_key_and_what_was_signed() {
+        let scheme = Scheme::stripe();
+        let told = explain(
+            &verifier(scheme.clone()),
+            &signed(&scheme, b"{\"a\":\"\xc3\xa9\"}"),
+            b"{\"a\":\"\xc3\xa9\"}",
+            AT,
+        );
+        assert_eq!((told.reason, told.key_id.as_deref()), (None, Some("new")));
+        let parts: Vec<_> =
+            told.signed.iter().map(|it| (it.part, it.length, it.preview.as_str())).collect();
+        assert_eq!(
+            parts,
+            [
+                ("timestamp", 10, "1767323045"),
+                ("literal", 1, "."),
+                ("body", 10, r#"{\"a\":\"\xc3\xa9\"}"#)
+            ]
+        );
+        assert_eq!(told.fresh_between, Some((AT - 300_000, AT + 300_000)));
+        assert!(told.given.unwrap().ends_with(&told.expected[1].signature));
+        assert_eq!(told.hints, []);
+    }
+
+    #[test]
+    fn a_hint_names_the_change_that_would_help() {
+        #[track_caller]
+        fn check(scheme: &Scheme, signed_body: &[u8], body: &[u8], now: i64, expect: &[Hint]) {
+            let told = explain(&verifier(scheme.clone()), &signed(scheme, signed_body), body, now);
+            assert!(told.reason.is_some());
+            assert_eq!(told.hints, expect);
+        }
+        let (up, stripe) = (Scheme::up(), Scheme::stripe());
+        check(&stripe, b"{}", b"{}", AT + 300_001, &[Hint::OtherTime]);
+        check(&up, b"{}", b"{}\n", AT, &[Hint::BodyWithoutFinalLineBreak]);
+        check(&up, b"{}\n", b"{}", AT, &[Hint::BodyWithFinalLineBreak]);
+        check(&up, b"{\r\n}", b"{\n}", AT, &[Hint::BodyWithCrLf]);
+        check(&up, b"{}", b"[]", AT, &[]);
+    }
+
+    #[test]
+    fn a_header_in_upper_case_is_malformed_and_said_to_be_so() {
+        let mut headers = signed(&Scheme::up(), b"{}");
+        headers[0].value = headers[0].value.to_uppercase();
+        let told = explain(&verifier(Scheme::up()), &headers, b"{}", AT);
+        assert_eq!(told.reason, Some(Reason::MalformedHeader));
+        assert_eq!(told.hints, [Hint::LowerCaseHeader]);
+    }
+
+    #[test]
+    fn no_secret_is_part_of_an_explanation() {
+        let told = explain(&verifier(Scheme::up()), &signed(&Scheme::up(), b"{}"), b"[]", AT);
+        let json = serde_json::to_string(&told).unwrap();
+        assert!(!json.contains("old key") && !json.contains("new key"), "{json}");
+    }
+}

@@ -1,0 +1,61 @@
+//! A shared secret that cannot be printed.
+
+use std::fmt;
+
+/// What is wrong with a secret as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// An empty key makes signatures that anybody can make.
+    #[error("the secret is empty")]
+    Empty,
+    /// A verifier without a key could only reject, or worse.
+    #[error("no secret is given: at least one must be active")]
+    NoneActive,
+}
+
+/// A shared secret, as the provider shows it. Its bytes are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Takes the secret as written; line breaks at its end (from a file or a shell) are dropped.
+    pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, SecretError> {
+        let mut bytes = secret.into();
+        while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(SecretError::Empty);
+        }
+        Ok(Self(bytes))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_secret_is_refused_and_a_final_line_break_does_not_count() {
+        for empty in ["", "\n", "\r\n", "  \n"] {
+            assert_eq!(Secret::new(empty), Err(SecretError::Empty));
+        }
+        assert_eq!(Secret::new("abc\r\n"), Secret::new("abc"));
+        assert_ne!(Secret::new(" abc"), Secret::new("abc"));
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2").unwrap()), "Secret(redacted)");
+    }
+}

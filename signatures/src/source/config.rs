@@ -1,0 +1,297 @@
+//! Reads the `[sources.NAME]` tables.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::scheme::Scheme;
+use crate::source::event::EventShape;
+use crate::source::preset::Preset;
+
+/// Secrets of one source. Two are a rotation; more than this is a mistake, and each costs an HMAC
+/// per request.
+const SECRETS_MAX: usize = 8;
+
+/// Why the declared sources cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file is not TOML.
+    #[error("{file} is not valid TOML")]
+    Toml {
+        /// The file.
+        file: String,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The file declares no source.
+    #[error("{file}: no `[sources.NAME]` table is declared; expected at least one")]
+    NoSources {
+        /// The file.
+        file: String,
+    },
+    /// A table has an unknown key, lacks one, or holds a value of another type.
+    #[error("{file}: `sources.{name}`: {}", .problem.message())]
+    Table {
+        /// The file.
+        file: String,
+        /// The source's name.
+        name: String,
+        /// What was expected; it is part of this message, not a cause below it.
+        problem: Box<toml::de::Error>,
+    },
+    /// A value is of the right type but cannot be used.
+    #[error("{file}: `sources.{name}.{key}` is `{value}`; expected {expected}")]
+    Value {
+        /// The file.
+        file: String,
+        /// The source's name.
+        name: String,
+        /// The key below the source's table.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Two sources share a path.
+    #[error("{file}: `sources.{name}.path` is `{path}`, which `sources.{other}` has already")]
+    SamePath {
+        /// The file.
+        file: String,
+        /// The source's name.
+        name: String,
+        /// The path of both.
+        path: String,
+        /// The source that has it.
+        other: String,
+    },
+}
+
+/// One declared source, complete: the preset's facts with the table's overrides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Name of the table; the first half of every raw record's key.
+    pub name: String,
+    /// The provider.
+    pub preset: Preset,
+    /// Path the webhooks are posted to.
+    pub path: String,
+    /// The signature scheme.
+    pub scheme: Scheme,
+    /// Where bodies hold the event's id, type, subject and time.
+    pub event: EventShape,
+    /// Where the secrets are; all that are there are active at once.
+    pub secrets: Vec<SecretRef>,
+    /// The only `User-Agent` taken, when set. A low bar, beside the signature.
+    pub user_agent: Option<String>,
+    /// The status that tells the provider the event was taken.
+    pub success_code: u16,
+    /// How long the provider waits for that status.
+    pub ack_deadline: Duration,
+    /// How long event ids are remembered.
+    pub dedupe_window: Duration,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRef {
+    /// Key id, recorded with every request that this secret verified.
+    pub id: String,
+    /// Where its text is.
+    pub site: SecretSite,
+    /// Whether it may be absent.
+    pub optional: bool,
+}
+
+/// The place of a secret's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSite {
+    /// An environment variable.
+    Env(String),
+    /// A file; re-read when it changes.
+    File(PathBuf),
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    sources: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    preset: Preset,
+    path: String,
+    secrets: Vec<SecretTable>,
+    user_agent: Option<String>,
+    tolerance: Option<String>,
+    dedupe_window: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretTable {
+    id: String,
+    env: Option<String>,
+    file: Option<PathBuf>,
+    #[serde(default)]
+    optional: bool,
+}
+
+/// Reads the sources declared in the text of a topology file; `file` is its name for errors. Other
+/// tables of the file are not looked at.
+pub fn parse(file: &str, text: &str) -> Result<Vec<SourceConfig>, SourceError> {
+    let parsed: File = toml::from_str(text)
+        .map_err(|source| SourceError::Toml { file: file.to_owned(), source: Box::new(source) })?;
+    if parsed.sources.is_empty() {
+        return Err(SourceError::NoSources { file: file.to_owned() });
+    }
+    let mut sources: Vec<SourceConfig> = Vec::with_capacity(parsed.sources.len());
+    for (name, table) in parsed.sources {
+        let source = SourceConfig::from_table(file, &name, table)?;
+        if let Some(other) = sources.iter().find(|other| other.path == source.path) {
+            return Err(SourceError::SamePath {
+                file: file.to_owned(),
+                name,
+                path: source.path,
+                other: other.name.clone(),
+            });
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+impl SourceConfig {
+    /// Reads one `[sources.NAME]` table; `file` is the name of its file for errors.
+    pub fn from_table(file: &str, name: &str, table: toml::Value) -> Result<Self, SourceError> {
+        let table: Table = table.try_into().map_err(|source| SourceError::Table {
+            file: file.to_owned(),
+            name: name.to_owned(),
+            problem: Box::new(source),
+        })?;
+        let check = Check { file, name };
+        check.that(is_name(name), "name", name, "1 to 64 of `a-z`, `0-9`, `-`, `_`")?;
+        check.that(is_path(&table.path), "path", &table.path, PATH_EXPECTED)?;
+        let mut scheme = table.preset.scheme();
+        if let Some(text) = &table.tolerance {
+            let tolerance = check.duration("tolerance", text)?;
+            let freshness = scheme.freshness.as_mut();
+            let freshness = freshness.ok_or_else(|| {
+                check.error("tolerance", text, "no such key: this scheme signs no time")
+            })?;
+            let tolerance_ms = i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX);
+            (freshness.past_ms, freshness.future_ms) = (tolerance_ms, tolerance_ms);
+        }
+        let dedupe_window = match &table.dedupe_window {
+            Some(text) => check.duration("dedupe_window", text)?,
+            None => table.preset.dedupe_window(),
+        };
+        Ok(Self {
+            secrets: secret_refs(&check, table.secrets)?,
+            name: name.to_owned(),
+            preset: table.preset,
+            path: table.path,
+            scheme,
+            event: table.preset.event_shape(),
+            user_agent: table.user_agent,
+            success_code: table.preset.success_code(),
+            ack_deadline: table.preset.ack_deadline(),
+            dedupe_window,
+        })
+    }
+}
+
+fn secret_refs(check: &Check<'_>, tables: Vec<SecretTable>) -> Result<Vec<SecretRef>, SourceError> {
+    let count = tables.len();
+    let counted = (1..=SECRETS_MAX).contains(&count);
+    check.that(counted, "secrets", &format!("{count} entries"), "1 to 8 entries")?;
+    let mut refs: Vec<SecretRef> = Vec::with_capacity(count);
+    for SecretTable { id, env, file, optional } in tables {
+        check.that(is_name(&id), "secrets.id", &id, "1 to 64 of `a-z`, `0-9`, `-`, `_`")?;
+        let unique = refs.iter().all(|other| other.id != id);
+        check.that(unique, "secrets.id", &id, "an id that no other secret of the source has")?;
+        let site = match (env, file) {
+            (Some(name), None) if !name.is_empty() => SecretSite::Env(name),
+            (None, Some(path)) if !path.as_os_str().is_empty() => SecretSite::File(path),
+            _ => return Err(check.error("secrets", &id, "either `env` or `file`, not empty")),
+        };
+        refs.push(SecretRef { id, site, optional });
+    }
+    Ok(refs)
+}
+
+const PATH_EXPECTED: &str = "a path such as `/webhooks/up`: one or more segments of `A-Z`, `a-z`, \
+     `0-9`, `-`, `_`, `.`, at most 200 bytes, and none of the ingress's own";
+
+/// Paths the ingress answers itself.
+const OWN_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+fn is_path(path: &str) -> bool {
+    let is_segment = |segment: &str| {
+        !segment.is_empty()
+            && segment != "."
+            && segment != ".."
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let segments = path.strip_prefix('/').map(|rest| rest.split('/').all(is_segment));
+    segments == Some(true) && path.len() <= 200 && !OWN_PATHS.contains(&path)
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Names the place of a value in errors.
+struct Check<'a> {
+    file: &'a str,
+    name: &'a str,
+}
+
+impl Check<'_> {
+    fn error(&self, key: &'static str, value: &str, expected: &'static str) -> SourceError {
+        SourceError::Value {
+            file: self.file.to_owned(),
+            name: self.name.to_owned(),
+            key,
+            value: value.to_owned(),
+            expected,
+        }
+    }
+
+    fn that(
+        &self,
+        holds: bool,
+        key: &'static str,
+        value: &str,
+        expected: &'static str,
+    ) -> Result<(), SourceError> {
+        if holds { Ok(()) } else { Err(self.error(key, value, expected)) }
+    }
+
+    /// Reads `90s`, `5m`, `36h` or `7d`.
+    fn duration(&self, key: &'static str, text: &str) -> Result<Duration, SourceError> {
+        let read = || {
+            let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+            let unit_s: u64 = match unit {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3600,
+                "d" => 86_400,
+                _ => return None,
+            };
+            let seconds = count.parse::<u32>().ok()?;
+            Some(Duration::from_secs(u64::from(seconds).checked_mul(unit_s)?))
+        };
+        read()
+            .filter(|duration| !duration.is_zero())
+            .ok_or_else(|| self.error(key, text, "a duration such as `90s`, `5m`, `36h` or `7d`"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

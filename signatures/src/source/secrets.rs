@@ -1,0 +1,231 @@
+//! Loads a source's secrets from where its table says they are.
+
+use std::io;
+use std::path::Path;
+
+use crate::secret::{Secret, SecretError};
+use crate::source::config::{SecretSite, SourceConfig};
+use crate::verify::Verifier;
+
+/// Gives the text of secrets. The binaries read the environment and files; tests hand in their own.
+pub trait SecretStore {
+    /// The value of an environment variable, `None` when it is not set.
+    fn env(&self, name: &str) -> Option<String>;
+    /// The content of a file; [`io::ErrorKind::NotFound`] means it is absent.
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// Why a source's secrets cannot be loaded. No message holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A variable that must be set is not.
+    #[error("source `{source_name}` has no secret: set {variable} to the webhook's secret")]
+    Unset {
+        /// The source.
+        source_name: String,
+        /// The variable.
+        variable: String,
+    },
+    /// A file that must be there is not.
+    #[error(
+        "source `{source_name}` has no secret: {file} does not exist; `bankstream webhook create` \
+         writes it, or put the webhook's secret there"
+    )]
+    Absent {
+        /// The source.
+        source_name: String,
+        /// The file.
+        file: String,
+    },
+    /// Every secret is optional and none is there.
+    #[error(
+        "source `{source_name}` has no secret: {sites}, or run `bankstream webhook create` where \
+         the bank offers it"
+    )]
+    NoneActive {
+        /// The source.
+        source_name: String,
+        /// What to set or write.
+        sites: String,
+    },
+    /// A secret is there and empty.
+    #[error("source `{source_name}`: {site} is empty; expected the webhook's secret")]
+    Empty {
+        /// The source.
+        source_name: String,
+        /// The variable or file.
+        site: String,
+        /// What is wrong with it.
+        #[source]
+        source: SecretError,
+    },
+    /// A file cannot be read.
+    #[error("source `{source_name}`: cannot read the secret in {file}")]
+    Unreadable {
+        /// The source.
+        source_name: String,
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A source's active secrets by key id, in declared order; at least one.
+pub type Loaded = Vec<(String, Secret)>;
+
+impl SourceConfig {
+    /// Loads every secret that is there.
+    pub fn load_secrets(&self, store: &impl SecretStore) -> Result<Loaded, LoadError> {
+        let mut loaded = Loaded::with_capacity(self.secrets.len());
+        for secret in &self.secrets {
+            let text = match &secret.site {
+                SecretSite::Env(variable) => store.env(variable).map(String::into_bytes),
+                SecretSite::File(path) => self.read(store, path)?,
+            };
+            match text {
+                Some(text) => {
+                    let key = Secret::new(text).map_err(|source| LoadError::Empty {
+                        source_name: self.name.clone(),
+                        site: secret.site.to_string(),
+                        source,
+                    })?;
+                    loaded.push((secret.id.clone(), key));
+                }
+                None if secret.optional => {}
+                None => return Err(self.missing(&secret.site)),
+            }
+        }
+        if loaded.is_empty() {
+            let sites: Vec<_> = self.secrets.iter().map(|secret| secret.site.advice()).collect();
+            let sites = sites.join(" or ");
+            return Err(LoadError::NoneActive { source_name: self.name.clone(), sites });
+        }
+        Ok(loaded)
+    }
+
+    /// A verifier with every secret that is there.
+    pub fn verifier(&self, store: &impl SecretStore) -> Result<Verifier, LoadError> {
+        let secrets = self.load_secrets(store)?;
+        Verifier::new(self.scheme.clone(), secrets).map_err(|_| LoadError::NoneActive {
+            source_name: self.name.clone(),
+            sites: "declare a secret".into(),
+        })
+    }
+
+    fn read(&self, store: &impl SecretStore, path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
+        match store.file(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LoadError::Unreadable {
+                source_name: self.name.clone(),
+                file: path.display().to_string(),
+                source,
+            }),
+        }
+    }
+
+    fn missing(&self, site: &SecretSite) -> LoadError {
+        let source_name = self.name.clone();
+        match site {
+            SecretSite::Env(variable) => {
+                LoadError::Unset { source_name, variable: variable.clone() }
+            }
+            SecretSite::File(path) => {
+                LoadError::Absent { source_name, file: path.display().to_string() }
+            }
+        }
+    }
+}
+
+impl SecretSite {
+    fn advice(&self) -> String {
+        match self {
+            Self::Env(variable) => format!("set {variable}"),
+            Self::File(path) => format!("put it in {}", path.display()),
+        }
+    }
+}
+
+impl std::fmt::Display for SecretSite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(variable) => write!(f, "environment variable {variable}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::parse;
+
+    struct Given(&'static [(&'static str, &'static str)], Option<&'static str>);
+
+    impl SecretStore for Given {
+        fn env(&self, name: &str) -> Option<String> {
+            let mut set = self.0.iter();
+            set.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        }
+        fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+            assert_eq!(path, Path::new("secrets/up"));
+            match self.1 {
+                Some("unreadable") => Err(io::ErrorKind::PermissionDenied.into()),
+                Some(text) => Ok(text.as_bytes().to_vec()),
+                None => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+    }
+
+    fn source(env_optional: bool, file_optional: bool) -> SourceConfig {
+        let text = format!(
+            r#"[sources.up]
+            preset = "up"
+            path = "/a"
+            secrets = [
+                {{ id = "env", env = "UP_SECRET", optional = {env_optional} }},
+                {{ id = "file", file = "secrets/up", optional = {file_optional} }},
+            ]"#
+        );
+        parse("a.toml", &text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn every_secret_that_is_there_is_active() {
+        let given = Given(&[("UP_SECRET", "one")], Some("two\n"));
+        let loaded = source(false, false).load_secrets(&given).unwrap();
+        let expect = [("env", "one"), ("file", "two")]
+            .map(|(id, secret)| (id.to_owned(), Secret::new(secret).unwrap()));
+        assert_eq!(loaded, expect);
+    }
+
+    #[test]
+    fn an_optional_secret_may_be_absent_but_one_must_be_there() {
+        let only_file = Given(&[], Some("two"));
+        let loaded = source(true, true).load_secrets(&only_file).unwrap();
+        assert_eq!(loaded.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["file"]);
+
+        let nothing = Given(&[], None);
+        let error = source(true, true).load_secrets(&nothing).unwrap_err().to_string();
+        assert!(error.contains("set UP_SECRET") && error.contains("secrets/up"), "{error}");
+        assert!(error.contains("bankstream webhook create"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_empty_or_unreadable_is_named() {
+        #[track_caller]
+        fn check(given: &Given, expect: &[&str]) {
+            let error = source(false, false).load_secrets(given).unwrap_err().to_string();
+            for part in expect {
+                assert!(error.contains(part), "`{error}` should contain `{part}`");
+            }
+        }
+        check(&Given(&[], Some("two")), &["`up`", "set UP_SECRET"]);
+        check(&Given(&[("UP_SECRET", "one")], None), &["secrets/up", "webhook create"]);
+        check(&Given(&[("UP_SECRET", "")], Some("two")), &["UP_SECRET is empty"]);
+        check(&Given(&[("UP_SECRET", "one")], Some("\n")), &["secrets/up is empty"]);
+        check(&Given(&[("UP_SECRET", "one")], Some("unreadable")), &["cannot read", "secrets/up"]);
+    }
+}
