@@ -1,0 +1,4 @@
+mod fixture;
+mod listing;
+mod status;
+mod webhook;
