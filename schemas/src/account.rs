@@ -14,7 +14,7 @@ pub struct AccountObserved {
     pub account_id: String,
     /// Name the holder gave it.
     pub display_name: String,
-    /// TRANSACTIONAL, SAVER, HOME_LOAN; an unknown type is kept as sent.
+    /// `TRANSACTIONAL`, `SAVER`, `HOME_LOAN`; an unknown type is kept as sent.
     pub account_type: String,
     /// Available balance in base units: holds are already taken off.
     pub balance: i64,

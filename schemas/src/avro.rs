@@ -1,5 +1,7 @@
 //! Ties a Rust type to its committed `.avsc` file.
 
+use apache_avro::Schema;
+
 /// Implements [`apache_avro::AvroSchema`] by the text of a committed schema file, so that the file
 /// and not the Rust type is what the registry sees.
 macro_rules! avro_schema {
@@ -8,18 +10,15 @@ macro_rules! avro_schema {
             fn get_schema() -> apache_avro::Schema {
                 static SCHEMA: std::sync::OnceLock<apache_avro::Schema> =
                     std::sync::OnceLock::new();
-                #[expect(
-                    clippy::expect_used,
-                    reason = "a constant of the build; every schema is parsed by a test"
-                )]
-                SCHEMA
-                    .get_or_init(|| {
-                        apache_avro::Schema::parse_str(include_str!($file))
-                            .expect("committed schema parses")
-                    })
-                    .clone()
+                SCHEMA.get_or_init(|| $crate::avro::parse(include_str!($file))).clone()
             }
         }
     };
 }
 pub(crate) use avro_schema;
+
+/// The schema that a committed file holds.
+#[expect(clippy::expect_used, reason = "a constant of the build; every schema is parsed by a test")]
+pub(crate) fn parse(text: &str) -> Schema {
+    Schema::parse_str(text).expect("committed schema parses")
+}
