@@ -1,1 +1,36 @@
 //! A stream-processing runtime on Kafka: topologies, tasks, state, dead letters, a test driver.
+#![warn(missing_docs)]
+
+pub mod admin;
+mod clock;
+mod context;
+pub mod dead_letter;
+mod disposition;
+mod fault;
+mod key;
+mod metrics;
+mod names;
+mod node;
+mod processor;
+mod record;
+pub mod registry;
+mod store;
+mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod topology;
+pub mod topology_file;
+pub mod wire;
+
+pub use clock::{Clock, SystemClock};
+pub use context::{Context, ORIGIN_HEADER};
+pub use disposition::{Classify, Disposition, Failure, Retry};
+pub use fault::Fault;
+pub use key::{Key, KeyError};
+pub use metrics::Metrics;
+pub use names::Names;
+pub use node::{LedgerEntry, LedgerState};
+pub use processor::{AsyncOptions, AsyncProcessor, Begin, Effect, Outcome, Processor, Value};
+pub use record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp};
+pub use task::{Halt, RetryPolicy};
+pub use topology::{Effects, Sink, Source, Store, Topology};

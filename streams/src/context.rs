@@ -1,0 +1,238 @@
+//! What a processor may do while it handles a record.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    fault::Fault,
+    key::Key,
+    processor::Value,
+    record::{Headers, Outgoing, Position, Timestamp},
+    store::{Change, KeyValueStore},
+    topology::{Sink, Store},
+    wire::Encoder,
+};
+
+/// Header that carries the position of the record everything downstream began with.
+pub const ORIGIN_HEADER: &str = "__streams.origin";
+
+/// A sink of a running task.
+pub(crate) struct SinkState {
+    pub(crate) topic: Arc<str>,
+    pub(crate) encoder: Encoder,
+}
+
+/// What one call wrote; applied together or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) sends: Vec<Outgoing>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The connections of a node: indexes into its sub-topology.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) sub: usize,
+    pub(crate) stores: Vec<usize>,
+    pub(crate) sinks: Vec<usize>,
+}
+
+/// Handed to every call of a processor.
+pub struct Context<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) stream_time: Timestamp,
+    pub(crate) origin: Option<(&'a Position, &'a Headers)>,
+    pub(crate) run_id: Option<&'a str>,
+    pub(crate) connections: &'a Connections,
+    pub(crate) stores: &'a [KeyValueStore],
+    pub(crate) sinks: &'a mut [SinkState],
+    pub(crate) writes: Writes,
+}
+
+impl Context<'_> {
+    /// Wall-clock time. Take time from here, so that tests and replays decide it.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The highest record time this task has seen; 0 before the first record.
+    pub fn stream_time(&self) -> Timestamp {
+        self.stream_time
+    }
+
+    /// The record being handled; `None` in a punctuation.
+    pub fn position(&self) -> Option<&Position> {
+        self.origin.map(|(position, _)| position)
+    }
+
+    /// Headers of the record being handled.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.origin.map(|(_, headers)| headers)
+    }
+
+    /// The replay this is part of; `None` in live operation.
+    pub fn run_id(&self) -> Option<&str> {
+        self.run_id
+    }
+
+    /// Writes a record to a sink. The record keeps the input's headers and says where it began.
+    pub fn forward<K: Key, V: Value>(
+        &mut self,
+        sink: &Sink<K, V>,
+        key: &K,
+        value: &V,
+    ) -> Result<(), Fault> {
+        let id = sink.id();
+        let is_connected =
+            id.sub == self.connections.sub && self.connections.sinks.contains(&id.index);
+        let state = self.sinks.get_mut(id.index).filter(|_| is_connected);
+        let Some(state) = state else {
+            return Err(Fault::NotConnected { name: sink.name().to_owned() });
+        };
+        let value = state
+            .encoder
+            .encode(value)
+            .map_err(|source| Fault::Encode { topic: state.topic.to_string(), source })?;
+        let topic = Arc::clone(&state.topic);
+        let headers = self.outgoing_headers();
+        self.writes.sends.push(Outgoing {
+            topic,
+            partition: None,
+            key: Some(key.encode()),
+            value: Some(value),
+            timestamp: None,
+            headers,
+        });
+        Ok(())
+    }
+
+    /// The value of a key.
+    pub fn get<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        store: &Store<K, V>,
+        key: &K,
+    ) -> Result<Option<V>, Fault> {
+        let index = self.connected(store)?;
+        let key = key.encode();
+        let written = self.writes.changes.iter().rev().find(|c| c.store == index && c.key == key);
+        let bytes = match written {
+            Some(change) => change.value.as_ref(),
+            None => self.stores.get(index).and_then(|entries| entries.get(&key)),
+        };
+        bytes.map(|bytes| read(store, bytes)).transpose()
+    }
+
+    /// Sets the value of a key.
+    pub fn put<K: Key, V: Serialize + DeserializeOwned>(
+        &mut self,
+        store: &Store<K, V>,
+        key: &K,
+        value: &V,
+    ) -> Result<(), Fault> {
+        let index = self.connected(store)?;
+        let value = serde_json::to_vec(value)
+            .map_err(|source| Fault::State { store: store.name().to_owned(), source })?;
+        let change = Change { store: index, key: key.encode(), value: Some(value.into()) };
+        self.writes.changes.push(change);
+        Ok(())
+    }
+
+    /// Removes a key; nothing happens when it is not there.
+    pub fn delete<K: Key, V: Serialize + DeserializeOwned>(
+        &mut self,
+        store: &Store<K, V>,
+        key: &K,
+    ) -> Result<(), Fault> {
+        let index = self.connected(store)?;
+        self.writes.changes.push(Change { store: index, key: key.encode(), value: None });
+        Ok(())
+    }
+
+    /// Entries from `from` to `to`, both included, in the order of the keys' bytes.
+    pub fn range<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        store: &Store<K, V>,
+        from: &K,
+        to: &K,
+    ) -> Result<Vec<(K, V)>, Fault> {
+        self.scan(store, &Bound::Included(from.encode()), &Bound::Included(to.encode()))
+    }
+
+    /// Every entry, in the order of the keys' bytes.
+    pub fn all<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        store: &Store<K, V>,
+    ) -> Result<Vec<(K, V)>, Fault> {
+        self.scan(store, &Bound::Unbounded, &Bound::Unbounded)
+    }
+
+    fn scan<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        store: &Store<K, V>,
+        from: &Bound<Bytes>,
+        to: &Bound<Bytes>,
+    ) -> Result<Vec<(K, V)>, Fault> {
+        let index = self.connected(store)?;
+        if let (Bound::Included(from), Bound::Included(to)) = (from, to)
+            && from > to
+        {
+            return Ok(Vec::new());
+        }
+        let mut found: BTreeMap<&Bytes, &Bytes> = self
+            .stores
+            .get(index)
+            .map(|entries| entries.range(from.clone(), to.clone()).collect())
+            .unwrap_or_default();
+        let bounds = (from.clone(), to.clone());
+        for change in &self.writes.changes {
+            let is_in = std::ops::RangeBounds::contains(&bounds, &change.key);
+            match (&change.value, change.store == index && is_in) {
+                (Some(value), true) => drop(found.insert(&change.key, value)),
+                (None, true) => drop(found.remove(&change.key)),
+                (_, false) => {}
+            }
+        }
+        found
+            .into_iter()
+            .map(|(key, value)| {
+                let key = K::decode(key)
+                    .map_err(|source| Fault::StateKey { store: store.name().to_owned(), source })?;
+                Ok((key, read(store, value)?))
+            })
+            .collect()
+    }
+
+    fn connected<K, V>(&self, store: &Store<K, V>) -> Result<usize, Fault> {
+        let id = store.id();
+        if id.sub == self.connections.sub && self.connections.stores.contains(&id.index) {
+            Ok(id.index)
+        } else {
+            Err(Fault::NotConnected { name: store.name().to_owned() })
+        }
+    }
+
+    fn outgoing_headers(&self) -> Headers {
+        let Some((position, headers)) = self.origin else { return Headers::new() };
+        let mut headers = headers.clone();
+        if headers.last(ORIGIN_HEADER).is_none() {
+            headers.push(ORIGIN_HEADER, position.to_string());
+        }
+        headers
+    }
+}
+
+fn read<K, V: DeserializeOwned>(store: &Store<K, V>, bytes: &[u8]) -> Result<V, Fault> {
+    serde_json::from_slice(bytes)
+        .map_err(|source| Fault::State { store: store.name().to_owned(), source })
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("now", &self.now)
+            .field("position", &self.position())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+//! An [`AsyncProcessor`] as a node.
+
+use super::{CallFuture, Input, Node, Opaque, Step, fail, mixed_up};
+use crate::{
+    context::Context,
+    disposition::Failure,
+    processor::{AsyncProcessor, Begin},
+    record::{RawRecord, Record},
+};
+
+pub(crate) struct AsyncNode<P> {
+    pub(crate) processor: P,
+    pub(crate) input: Input,
+}
+
+struct Pending<P: AsyncProcessor> {
+    record: Record<P::Key, P::Value>,
+    request: P::Request,
+}
+
+impl<P: AsyncProcessor> Node for AsyncNode<P> {
+    fn begin(&mut self, ctx: &mut Context<'_>, record: &RawRecord) -> Result<Step, Failure> {
+        let record = self.input.decode(record).map_err(fail)?;
+        Ok(match self.processor.begin(ctx, &record).map_err(fail)? {
+            Begin::Done => Step::Done,
+            Begin::Call(request) => Step::Call(Box::new(Pending::<P> { record, request })),
+        })
+    }
+
+    fn call(&self, pending: &Opaque) -> CallFuture {
+        let Some(pending) = pending.downcast_ref::<Pending<P>>() else {
+            return Box::pin(async { Err(mixed_up()) });
+        };
+        let call = self.processor.call(pending.request.clone());
+        Box::pin(async move {
+            let answer = call.await.map_err(fail)?;
+            Ok(Box::new(answer) as Opaque)
+        })
+    }
+
+    fn complete(
+        &mut self,
+        ctx: &mut Context<'_>,
+        pending: &Opaque,
+        answer: Opaque,
+        _calls: u32,
+    ) -> Result<(), Failure> {
+        let pending = pending.downcast_ref::<Pending<P>>().ok_or_else(mixed_up)?;
+        let answer = answer.downcast::<P::Answer>().map_err(|_| mixed_up())?;
+        self.processor.complete(ctx, &pending.record, *answer).map_err(fail)
+    }
+
+    fn punctuate(&mut self, ctx: &mut Context<'_>) -> Result<(), Failure> {
+        self.processor.punctuate(ctx).map_err(fail)
+    }
+}

@@ -1,0 +1,349 @@
+//! A record's way through its node: begin, call, complete; or fail.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use super::{Command, EntryId, PendingChange, Purpose, SENDS_MAX, SendId, Stage, Task};
+use crate::{
+    context::{Context, Writes},
+    dead_letter::{Reason, letter},
+    disposition::{Disposition, Failure, Retry},
+    node::{GiveUp, Node, Opaque, Step},
+    record::{Outgoing, RawRecord, Timestamp},
+};
+
+impl Task {
+    /// Begins what is first in its lane, as far as limits allow.
+    pub(super) fn begin_ready(&mut self, now: Timestamp) {
+        while !self.is_draining && !self.is_halted && self.sends.len() < SENDS_MAX {
+            let Some(id) = self.next_ready() else { return };
+            self.begin(id, now);
+        }
+    }
+
+    /// The next record that may begin: one whose node has room for another call.
+    fn next_ready(&mut self) -> Option<EntryId> {
+        let has_room = |id: &EntryId| {
+            let node = self
+                .entries
+                .get(id)
+                .and_then(|entry| self.inputs.get(entry.input))
+                .and_then(|input| self.nodes.get(input.node));
+            node.is_none_or(|node| node.in_flight < node.in_flight_max)
+        };
+        // Usually the first; another only where two nodes share the task and one of them is full.
+        let index = self.ready.iter().position(has_room)?;
+        self.ready.remove(index)
+    }
+
+    fn begin(&mut self, id: EntryId, now: Timestamp) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let record = Arc::clone(&entry.record);
+        let node = self.inputs[entry.input].node;
+        let outcome = self.invoke(node, Some(&record), now, |node, ctx| node.begin(ctx, &record));
+        match outcome {
+            Ok((step, writes)) => {
+                self.apply(writes, Some(&record));
+                match step {
+                    Step::Done => self.finish(id),
+                    Step::Call(pending) => self.call(id, pending),
+                    Step::CallWhenAcknowledged(pending) => {
+                        let mark = self.sends.mark();
+                        if let Some(entry) = self.entries.get_mut(&id) {
+                            entry.stage = Stage::Recording { pending, mark };
+                        }
+                        self.nodes[node].in_flight = self.nodes[node].in_flight.saturating_add(1);
+                        self.recording.push(id);
+                    }
+                }
+            }
+            Err(failure) => self.failed(id, None, failure, now),
+        }
+    }
+
+    /// Calls for records whose intent is acknowledged by now.
+    pub(super) fn call_recorded(&mut self) {
+        for id in std::mem::take(&mut self.recording) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            match std::mem::replace(&mut entry.stage, Stage::Waiting) {
+                Stage::Recording { pending, mark } if self.sends.is_acknowledged(mark) => {
+                    let node = self.inputs[entry.input].node;
+                    self.nodes[node].in_flight = self.nodes[node].in_flight.saturating_sub(1);
+                    self.call(id, pending);
+                }
+                stage => {
+                    entry.stage = stage;
+                    self.recording.push(id);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, id: EntryId, pending: Opaque) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let node = &mut self.nodes[self.inputs[entry.input].node];
+        let future = node.node.call(&pending);
+        node.in_flight = node.in_flight.saturating_add(1);
+        entry.calls = entry.calls.saturating_add(1);
+        entry.stage = Stage::Calling { pending };
+        let metrics = &self.settings.metrics;
+        metrics.calls_total.with_label_values(&[&node.name]).inc();
+        metrics.calls_in_flight.with_label_values(&[&node.name]).inc();
+        self.commands.push(Command::Call { entry: id, call: entry.calls, future });
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        id: EntryId,
+        call: u32,
+        answer: Result<Opaque, Failure>,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.calls == call) else {
+            return;
+        };
+        let Stage::Calling { pending } = std::mem::replace(&mut entry.stage, Stage::Waiting) else {
+            return;
+        };
+        let (record, calls) = (Arc::clone(&entry.record), entry.calls);
+        let node = self.inputs[entry.input].node;
+        let state = &mut self.nodes[node];
+        state.in_flight = state.in_flight.saturating_sub(1);
+        self.settings.metrics.calls_in_flight.with_label_values(&[&state.name]).dec();
+        let completed = answer.and_then(|answer| {
+            self.invoke(node, Some(&record), now, |node, ctx| {
+                node.complete(ctx, &pending, answer, calls)
+            })
+        });
+        match completed {
+            Ok(((), writes)) => {
+                self.apply(writes, Some(&record));
+                self.finish(id);
+            }
+            Err(failure) => self.failed(id, Some(pending), failure, now),
+        }
+    }
+
+    /// Decides about a record that failed.
+    fn failed(&mut self, id: EntryId, pending: Option<Opaque>, failure: Failure, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let node = self.inputs[entry.input].node;
+        entry.first_failure_at.get_or_insert(now);
+        match failure.disposition {
+            Disposition::Halt => {
+                let (name, position) =
+                    (self.nodes[node].name.clone(), entry.record.position.clone());
+                self.halt(&name, Some(position), failure.message);
+            }
+            Disposition::DeadLetter => self.give_up(id, pending, &failure, now),
+            Disposition::Retry(retry) => self.rest(id, pending, &failure, retry, now),
+        }
+    }
+
+    /// Lets a record rest until its next try, or gives it up.
+    fn rest(
+        &mut self,
+        id: EntryId,
+        pending: Option<Opaque>,
+        failure: &Failure,
+        retry: Retry,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if retry.is_counted {
+            entry.failures = entry.failures.saturating_add(1);
+        }
+        let delay = self.settings.retry.delay_ms(retry, entry.failures.max(1), &mut self.rng);
+        let at = now.saturating_add(delay);
+        let node = &self.nodes[self.inputs[entry.input].node];
+        let is_spent = entry.failures >= self.settings.retry.attempts_max;
+        let may_repeat = pending.as_ref().is_none_or(|pending| node.node.may_repeat(pending, at));
+        if is_spent || !may_repeat {
+            self.give_up(id, pending, failure, now);
+            return;
+        }
+        tracing::debug!(
+            processor = node.name, position = %entry.record.position, attempts = entry.failures,
+            delay_ms = delay, error = failure.message, "trying again"
+        );
+        self.settings.metrics.retries_total.with_label_values(&[&node.name]).inc();
+        entry.stage = Stage::Resting { pending };
+        self.resting.push(Reverse((at, id)));
+    }
+
+    /// Repeats what is due.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, id))) = self.resting.peek().copied() {
+            if at > now || self.is_draining {
+                return;
+            }
+            self.resting.pop();
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            match std::mem::replace(&mut entry.stage, Stage::Waiting) {
+                Stage::Resting { pending: Some(pending) } => self.call(id, pending),
+                Stage::Resting { pending: None } => self.ready.push_front(id),
+                stage => entry.stage = stage,
+            }
+        }
+    }
+
+    fn give_up(&mut self, id: EntryId, pending: Option<Opaque>, failure: &Failure, now: Timestamp) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let (record, calls) = (Arc::clone(&entry.record), entry.calls);
+        let node = self.inputs[entry.input].node;
+        let ended = self.invoke(node, Some(&record), now, |node, ctx| {
+            node.give_up(ctx, pending.as_ref(), failure, calls)
+        });
+        match ended {
+            Ok((GiveUp::Finished, writes)) => {
+                self.apply(writes, Some(&record));
+                self.finish(id);
+            }
+            Ok((GiveUp::DeadLetter, _)) => {
+                let (attempts, first) = (entry_attempts(self, id), self.first_failure(id, now));
+                self.dead_letter(node, &record, failure, attempts, first, now);
+                self.finish(id);
+            }
+            Err(failure) => {
+                let name = self.nodes[node].name.clone();
+                self.halt(&name, Some(record.position.clone()), failure.message);
+            }
+        }
+    }
+
+    fn first_failure(&self, id: EntryId, now: Timestamp) -> Timestamp {
+        self.entries.get(&id).and_then(|entry| entry.first_failure_at).unwrap_or(now)
+    }
+
+    fn dead_letter(
+        &mut self,
+        node: usize,
+        record: &Arc<RawRecord>,
+        failure: &Failure,
+        attempts: u32,
+        first_failure_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let name = &self.nodes[node].name;
+        let place = format!("{}/{name}", self.settings.application_id);
+        let reason = Reason::new(failure, place, record, attempts, first_failure_at, now);
+        tracing::warn!(
+            processor = name, position = %record.position, attempts, error = failure.message,
+            "dead-lettered"
+        );
+        self.settings.metrics.dead_letters_total.with_label_values(&[name]).inc();
+        let outgoing = letter(&self.settings.dead_letter_topic, record, &reason);
+        self.send(outgoing, Purpose::DeadLetter);
+    }
+
+    /// The broker refused a record: an output's input goes to the dead letters in its place;
+    /// without its changelog or its dead letters a task cannot go on.
+    pub(super) fn refused(&mut self, send: SendId, failure: &Failure, now: Timestamp) {
+        let Some(purpose) = self.sends.end(send) else { return };
+        match (purpose, failure.disposition) {
+            (Purpose::Output(Some(record)), Disposition::DeadLetter) => {
+                let input = self.inputs.iter().find(|input| input.topic == record.position.topic);
+                let node = input.map(|input| input.node).unwrap_or_default();
+                self.dead_letter(node, &record, failure, 1, now, now);
+            }
+            (purpose, _) => {
+                let (what, position) = match purpose {
+                    Purpose::Output(record) => ("output", record.map(|r| r.position.clone())),
+                    Purpose::Changelog => ("changelog", None),
+                    Purpose::DeadLetter => ("dead letter", None),
+                };
+                self.halt("producer", position, format!("{what}: {}", failure.message));
+            }
+        }
+    }
+
+    fn finish(&mut self, id: EntryId) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        let input = &mut self.inputs[entry.input];
+        input.offsets.finished(entry.record.position.offset);
+        input.buffered = input.buffered.saturating_sub(1);
+        let name = &self.nodes[input.node].name;
+        self.settings.metrics.process_total.with_label_values(&[name]).inc();
+        if let Some(next) = self.lanes.leave(&entry.lane) {
+            self.ready.push_back(next);
+        }
+    }
+
+    pub(super) fn punctuate(&mut self, now: Timestamp) {
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let Some(every) = node.punctuate_every_ms.filter(|_| now >= node.punctuate_at) else {
+                continue;
+            };
+            if self.is_draining || self.is_halted {
+                return;
+            }
+            node.punctuate_at = now.saturating_add(every);
+            self.settings.metrics.punctuate_total.with_label_values(&[&node.name]).inc();
+            match self.invoke(index, None, now, |node, ctx| node.punctuate(ctx)) {
+                Ok(((), writes)) => self.apply(writes, None),
+                Err(failure) if matches!(failure.disposition, Disposition::Retry(_)) => {
+                    tracing::warn!(error = failure.message, "punctuation failed; next time again");
+                }
+                Err(failure) => {
+                    let name = self.nodes[index].name.clone();
+                    self.halt(&name, None, failure.message);
+                }
+            }
+        }
+    }
+
+    /// Runs user code with a context of its own; what it wrote comes back beside its answer.
+    fn invoke<R>(
+        &mut self,
+        node: usize,
+        record: Option<&Arc<RawRecord>>,
+        now: Timestamp,
+        call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<R, Failure>,
+    ) -> Result<(R, Writes), Failure> {
+        let state = &mut self.nodes[node];
+        let mut context = Context {
+            now,
+            stream_time: self.stream_time,
+            origin: record.map(|record| (&record.position, &record.headers)),
+            run_id: self.settings.run_id.as_deref(),
+            connections: &state.connections,
+            stores: &self.state,
+            sinks: &mut self.sinks,
+            writes: Writes::default(),
+        };
+        let answer = call(state.node.as_mut(), &mut context)?;
+        Ok((answer, context.writes))
+    }
+
+    /// Makes what a call wrote happen: outputs and ledger entries at once, state changes at the
+    /// next commit.
+    fn apply(&mut self, writes: Writes, record: Option<&Arc<RawRecord>>) {
+        for outgoing in writes.sends {
+            self.send(outgoing, Purpose::Output(record.map(Arc::clone)));
+        }
+        for change in writes.changes {
+            self.state[change.store].apply(change.key.clone(), change.value.clone());
+            let pending = PendingChange {
+                store: change.store,
+                key: change.key,
+                value: change.value,
+                source: record.map(|record| record.position.clone()),
+            };
+            if self.stores[change.store].is_ledger {
+                self.send_change(pending);
+            } else {
+                self.changes.push_back(pending);
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, record: Outgoing, purpose: Purpose) {
+        let id = self.sends.begin(purpose);
+        self.settings.metrics.sends_total.inc();
+        self.commands.push(Command::Send { id, record });
+    }
+}
+
+fn entry_attempts(task: &Task, id: EntryId) -> u32 {
+    task.entries.get(&id).map_or(1, |entry| entry.failures.max(entry.calls).max(1))
+}

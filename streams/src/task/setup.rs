@@ -1,0 +1,114 @@
+//! How a task is made from its sub-topology.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{Commit, Input, Lanes, NodeState, OffsetTracker, RetryPolicy, Sends, Store, Task};
+use crate::{
+    context::SinkState,
+    metrics::Metrics,
+    names::Names,
+    record::Timestamp,
+    store::KeyValueStore,
+    topology::{StoreKind, Topology},
+    wire::{EncodeError, Encoder, Schemas},
+};
+
+/// What every task of an application shares.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    pub(crate) schemas: Arc<dyn Schemas>,
+    /// Pinned schema id of every sink's topic, run suffix not included.
+    pub(crate) schema_ids: HashMap<String, u32>,
+    pub(crate) metrics: Metrics,
+    pub(crate) names: Names,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) commit_interval: Duration,
+    pub(crate) seed: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct TaskSettings {
+    pub(crate) application_id: String,
+    pub(crate) dead_letter_topic: Arc<str>,
+    pub(crate) run_id: Option<String>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) metrics: Metrics,
+}
+
+impl Task {
+    /// A task of sub-topology `sub` for `partition`; nothing is restored yet.
+    pub(crate) fn new(
+        topology: &Topology,
+        sub: usize,
+        partition: i32,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Result<Self, EncodeError> {
+        let Environment { schemas, schema_ids, metrics, names, .. } = environment;
+        let spec = &topology.subs[sub];
+        let mut sinks = Vec::new();
+        for sink in &spec.sinks {
+            let id = schema_ids.get(&sink.topic).copied().unwrap_or_default();
+            let encoder = Encoder::new(id, sink.schema)?;
+            sinks.push(SinkState { topic: names.written(&sink.topic).into(), encoder });
+        }
+        let inputs = spec.sources.iter().map(|source| Input {
+            topic: names.read(&source.topic).into(),
+            node: source.node.unwrap_or_default(),
+            offsets: OffsetTracker::default(),
+            committed: None,
+            buffered: 0,
+            is_paused: false,
+        });
+        let nodes = spec.nodes.iter().map(|node| {
+            let every = node.punctuate_every.map(millis);
+            NodeState {
+                name: node.name.clone(),
+                node: (node.supplier)(Arc::clone(schemas)),
+                connections: node.connections.clone(),
+                order: node.order,
+                in_flight_max: node.options.in_flight_max,
+                in_flight: 0,
+                punctuate_every_ms: every,
+                punctuate_at: now.saturating_add(every.unwrap_or_default()),
+            }
+        });
+        let stores = spec.stores.iter().map(|store| Store {
+            topic: names.written(&store.topic(&topology.application_id)).into(),
+            is_ledger: store.kind == StoreKind::Ledger,
+        });
+        Ok(Self {
+            partition,
+            settings: TaskSettings {
+                application_id: topology.application_id.clone(),
+                dead_letter_topic: names.written(&topology.dead_letter_topic()).into(),
+                run_id: names.run_id().map(str::to_owned),
+                retry: environment.retry,
+                metrics: metrics.clone(),
+            },
+            inputs: inputs.collect(),
+            nodes: nodes.collect(),
+            stores: stores.collect(),
+            state: spec.stores.iter().map(|_| KeyValueStore::default()).collect(),
+            sinks,
+            entries: HashMap::new(),
+            next_entry: 0,
+            lanes: Lanes::default(),
+            ready: std::collections::VecDeque::new(),
+            recording: Vec::new(),
+            resting: std::collections::BinaryHeap::new(),
+            sends: Sends::default(),
+            changes: std::collections::VecDeque::new(),
+            commit: Commit::new(millis(environment.commit_interval), now),
+            stream_time: 0,
+            is_draining: false,
+            is_halted: false,
+            rng: fastrand::Rng::with_seed(environment.seed ^ u64::from(partition.unsigned_abs())),
+            commands: Vec::new(),
+        })
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

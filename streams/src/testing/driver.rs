@@ -1,0 +1,401 @@
+//! The test driver.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    marker::PhantomData,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    dead_letter::Reason,
+    key::Key,
+    metrics::Metrics,
+    names::Names,
+    processor::Value,
+    record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp},
+    task::{Command, Environment, Event, Halt, RetryPolicy, Task, restore::is_committed},
+    topology::{Store, Topology},
+    wire::{Decoder, Encoder, LocalSchemas, Schemas, keep},
+};
+
+/// The driver's clock at the start: 2026-01-01T00:00:00Z.
+const START: Timestamp = 1_767_225_600_000;
+
+/// What the driver cannot do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// A value cannot be written or read with its schema, or numbers cannot be registered.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// A dead letter with its reason.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// The record as it came.
+    pub record: RawRecord,
+    /// Why it is here.
+    pub reason: Reason,
+}
+
+/// One partition of every topic, one task of every sub-topology, time by hand.
+pub struct TestDriver {
+    topology: Topology,
+    environment: Environment,
+    schemas: LocalSchemas,
+    tasks: Vec<Running>,
+    log: BTreeMap<String, Vec<RawRecord>>,
+    committed: HashMap<String, i64>,
+    read_to: HashMap<String, usize>,
+    now: Timestamp,
+    runtime: tokio::runtime::Runtime,
+    halt: Option<Halt>,
+    is_committing: bool,
+}
+
+struct Running {
+    task: Task,
+    positions: Vec<usize>,
+}
+
+impl TestDriver {
+    /// Starts the topology. Every record is committed at once unless
+    /// [`TestDriver::hold_commits`] says otherwise.
+    pub fn new(topology: Topology) -> Result<Self, DriverError> {
+        let schemas = LocalSchemas::default();
+        let mut schema_ids = HashMap::new();
+        for sink in topology.subs.iter().flat_map(|sub| &sub.sinks) {
+            let id = schemas.pin(&sink.topic, sink.schema).map_err(text)?;
+            schema_ids.insert(sink.topic.clone(), id);
+        }
+        let environment = Environment {
+            schemas: Arc::new(schemas.clone()),
+            schema_ids,
+            metrics: Metrics::new(topology.application_id()).map_err(text)?,
+            names: Names::default(),
+            retry: RetryPolicy::default(),
+            commit_interval: Duration::ZERO,
+            seed: 1,
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
+        let mut driver = Self {
+            topology,
+            environment,
+            schemas,
+            tasks: Vec::new(),
+            log: BTreeMap::new(),
+            committed: HashMap::new(),
+            read_to: HashMap::new(),
+            now: START,
+            runtime,
+            halt: None,
+            is_committing: true,
+        };
+        driver.start()?;
+        Ok(driver)
+    }
+
+    /// Puts a record on a topic at the driver's time and runs until nothing moves.
+    pub fn pipe<K: Key, V: Value>(
+        &mut self,
+        topic: &str,
+        key: &K,
+        value: &V,
+    ) -> Result<(), DriverError> {
+        let schema = keep(V::get_schema());
+        let id = self.schemas.pin(topic, schema).map_err(text)?;
+        let value = Encoder::new(id, schema).and_then(|mut e| e.encode(value)).map_err(text)?;
+        self.pipe_bytes(topic, Some(key.encode()), Some(value), Headers::new());
+        Ok(())
+    }
+
+    /// Puts a record on a topic as bytes: a poison record, say.
+    pub fn pipe_bytes(
+        &mut self,
+        topic: &str,
+        key: Option<Bytes>,
+        value: Option<Bytes>,
+        headers: Headers,
+    ) {
+        let record = Outgoing {
+            topic: Arc::from(topic),
+            partition: None,
+            key,
+            value,
+            timestamp: None,
+            headers,
+        };
+        self.append(record);
+        self.settle();
+    }
+
+    /// Lets time pass: waits end, punctuations come due.
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.now.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+        // Stops at every moment at which something is due, as a real clock would.
+        while let Some(next) = self
+            .tasks
+            .iter()
+            .filter_map(|running| running.task.next_wakeup())
+            .filter(|at| *at > self.now && *at < end)
+            .min()
+        {
+            self.now = next;
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// The driver's time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Records of a topic since the last `read` of it.
+    pub fn read<K: Key, V: Value>(
+        &mut self,
+        topic: &str,
+    ) -> Result<Vec<Record<K, V>>, DriverError> {
+        let from = self.read_to.get(topic).copied().unwrap_or_default();
+        let records = self.log.get(topic).map(Vec::as_slice).unwrap_or_default();
+        self.read_to.insert(topic.to_owned(), records.len());
+        let mut decoder = Decoder::new(Arc::new(self.schemas.clone()), keep(V::get_schema()));
+        records
+            .iter()
+            .skip(from)
+            .map(|raw| {
+                let key = raw.key.clone().unwrap_or_default();
+                let value = raw.value.clone().unwrap_or_default();
+                Ok(Record {
+                    key: K::decode(&key).map_err(text)?,
+                    value: decoder.decode(&value).map_err(text)?,
+                    timestamp: raw.timestamp,
+                    position: raw.position.clone(),
+                    headers: raw.headers.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Every record of a topic, as bytes.
+    pub fn records(&self, topic: &str) -> &[RawRecord] {
+        self.log.get(topic).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every dead letter so far.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.records(&self.topology.dead_letter_topic())
+            .iter()
+            .filter_map(|record| {
+                let reason = Reason::read(&record.headers)?;
+                Some(DeadLetter { record: record.clone(), reason })
+            })
+            .collect()
+    }
+
+    /// The committed offset of a topic; `None` before the first commit.
+    pub fn committed(&self, topic: &str) -> Option<i64> {
+        self.committed.get(topic).copied()
+    }
+
+    /// Looks into a store.
+    pub fn store<K: Key, V: Serialize + DeserializeOwned>(
+        &self,
+        store: &Store<K, V>,
+    ) -> StoreView<'_, K, V> {
+        StoreView {
+            task: self.tasks.get(store.sub).map(|running| &running.task),
+            index: store.index,
+            types: PhantomData,
+        }
+    }
+
+    /// Why the application stopped, when it did.
+    pub fn halted(&self) -> Option<&Halt> {
+        self.halt.as_ref()
+    }
+
+    /// From here on nothing is committed: what a crash before the commit leaves.
+    pub fn hold_commits(&mut self) {
+        self.is_committing = false;
+    }
+
+    /// The process dies and comes back: state from the changelogs, input from the committed
+    /// offsets. Commits are no longer held.
+    pub fn restart(&mut self) -> Result<(), DriverError> {
+        self.is_committing = true;
+        self.halt = None;
+        self.start()?;
+        self.settle();
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), DriverError> {
+        self.tasks.clear();
+        for sub in 0..self.topology.subs.len() {
+            let mut task =
+                Task::new(&self.topology, sub, 0, &self.environment, self.now).map_err(text)?;
+            let topics: Vec<Arc<str>> = task.input_topics().cloned().collect();
+            let mut positions = Vec::new();
+            for (index, topic) in topics.iter().enumerate() {
+                let committed = self.committed.get(&**topic).copied();
+                if let Some(offset) = committed {
+                    task.set_committed(index, offset);
+                }
+                positions.push(usize::try_from(committed.unwrap_or_default()).unwrap_or_default());
+            }
+            self.restore(&mut task);
+            self.tasks.push(Running { task, positions });
+        }
+        Ok(())
+    }
+
+    fn restore(&self, task: &mut Task) {
+        let changelogs: Vec<_> =
+            task.changelogs().map(|(i, topic, ledger)| (i, Arc::clone(topic), ledger)).collect();
+        for (store, topic, is_ledger) in changelogs {
+            for record in self.records(&topic) {
+                let of = |source: &Position| self.committed.get(&*source.topic).copied();
+                if let Some(key) = &record.key
+                    && (is_ledger || is_committed(&record.headers, of))
+                {
+                    task.restore(store, key.clone(), record.value.clone());
+                }
+            }
+        }
+    }
+
+    /// Feeds, ticks and carries out until nothing moves.
+    fn settle(&mut self) {
+        loop {
+            let mut has_moved = false;
+            for index in 0..self.tasks.len() {
+                has_moved |= self.step(index);
+            }
+            if !has_moved || self.halt.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let Some(running) = self.tasks.get_mut(index) else { return false };
+        let mut has_moved = false;
+        let topics: Vec<Arc<str>> = running.task.input_topics().cloned().collect();
+        for (input, topic) in topics.iter().enumerate() {
+            let Some(position) = running.positions.get_mut(input) else { continue };
+            let records = self.log.get(&**topic).map(Vec::as_slice).unwrap_or_default();
+            for record in records.iter().skip(*position) {
+                has_moved = true;
+                running.task.handle(Event::Fetched { input, record: record.clone() }, now);
+            }
+            *position = records.len();
+        }
+        running.task.tick(now);
+        for command in running.task.take_commands() {
+            has_moved |= self.carry_out(index, &topics, command);
+        }
+        has_moved
+    }
+
+    fn carry_out(&mut self, index: usize, topics: &[Arc<str>], command: Command) -> bool {
+        let event = match command {
+            Command::Send { id, record } => {
+                self.append(record);
+                Event::Acknowledged(id)
+            }
+            Command::Call { entry, call, future } => {
+                let answer = self.runtime.block_on(future);
+                Event::Answered { entry, call, answer }
+            }
+            Command::Commit { offsets } => {
+                if !self.is_committing {
+                    return false;
+                }
+                for (input, offset) in offsets {
+                    if let Some(topic) = topics.get(input) {
+                        self.committed.insert(topic.to_string(), offset);
+                    }
+                }
+                Event::Committed { is_ok: true }
+            }
+            Command::Pause { .. } | Command::Resume { .. } => return false,
+            Command::Halt(halt) => {
+                self.halt = Some(halt);
+                return true;
+            }
+        };
+        if let Some(running) = self.tasks.get_mut(index) {
+            running.task.handle(event, self.now);
+        }
+        true
+    }
+
+    fn append(&mut self, record: Outgoing) {
+        let log = self.log.entry(record.topic.to_string()).or_default();
+        let offset = i64::try_from(log.len()).unwrap_or(i64::MAX);
+        log.push(RawRecord {
+            position: Position { topic: record.topic, partition: 0, offset },
+            timestamp: record.timestamp.unwrap_or(self.now),
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        });
+    }
+}
+
+/// A store, to look into.
+pub struct StoreView<'a, K, V> {
+    task: Option<&'a Task>,
+    index: usize,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Key, V: DeserializeOwned> StoreView<'_, K, V> {
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<V> {
+        let state = self.task.and_then(|task| task.state(self.index))?;
+        state.get(&key.encode()).and_then(|bytes| serde_json::from_slice(bytes).ok())
+    }
+
+    /// Every entry.
+    pub fn all(&self) -> Vec<(K, V)> {
+        let Some(state) = self.task.and_then(|task| task.state(self.index)) else {
+            return Vec::new();
+        };
+        let bounds = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
+        state
+            .range(bounds.0, bounds.1)
+            .filter_map(|(key, value)| {
+                Some((K::decode(key).ok()?, serde_json::from_slice(value).ok()?))
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for TestDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestDriver")
+            .field("application_id", &self.topology.application_id())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K, V> std::fmt::Debug for StoreView<'_, K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreView").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> DriverError {
+    DriverError::Value(error.to_string())
+}

@@ -1,0 +1,51 @@
+//! The graph as text.
+
+use std::fmt::Write as _;
+
+use super::{Order, SubTopology, Topology};
+
+pub(super) fn text(topology: &Topology) -> String {
+    let mut out = format!("application {}\n", topology.application_id);
+    for sub in &topology.subs {
+        // Writing to a String cannot fail.
+        if block(&mut out, sub, &topology.application_id).is_err() {
+            break;
+        }
+    }
+    out
+}
+
+fn block(out: &mut String, sub: &SubTopology, application_id: &str) -> std::fmt::Result {
+    writeln!(out, "sub-topology {} (effects: {})", sub.name, sub.effects.as_str())?;
+    for source in &sub.sources {
+        writeln!(out, "  source {} (topic: {})", source.name, source.topic)?;
+        if let Some(node) = source.node.and_then(|index| sub.nodes.get(index)) {
+            writeln!(out, "    --> {}", node.name)?;
+        }
+    }
+    for node in &sub.nodes {
+        let order = match node.order {
+            Order::Partition => "in partition order".to_owned(),
+            Order::Key => {
+                format!("in key order, at most {} calls in flight", node.options.in_flight_max)
+            }
+        };
+        writeln!(out, "  processor {} ({order})", node.name)?;
+        for store in node.connections.stores.iter().filter_map(|index| sub.stores.get(*index)) {
+            writeln!(out, "    <-> {}", store.name)?;
+        }
+        for sink in node.connections.sinks.iter().filter_map(|index| sub.sinks.get(*index)) {
+            writeln!(out, "    --> {}", sink.name)?;
+        }
+        if let Some(every) = node.punctuate_every {
+            writeln!(out, "    punctuated every {every:?}")?;
+        }
+    }
+    for store in &sub.stores {
+        writeln!(out, "  store {} (topic: {})", store.name, store.topic(application_id))?;
+    }
+    for sink in &sub.sinks {
+        writeln!(out, "  sink {} (topic: {})", sink.name, sink.topic)?;
+    }
+    Ok(())
+}

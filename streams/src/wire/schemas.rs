@@ -1,0 +1,71 @@
+//! Where schemas and their ids come from.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use apache_avro::Schema;
+
+/// The registry, as the runtime needs it. Called on a stream thread: may block for one request.
+pub trait Schemas: Send + Sync + 'static {
+    /// The id under which `schema` is registered for the values of `topic`.
+    fn pin(&self, topic: &str, schema: &Schema) -> Result<u32, SchemaError>;
+    /// The schema of an id, kept for the life of the process.
+    fn resolve(&self, id: u32) -> Result<&'static Schema, SchemaError>;
+}
+
+/// Keeps a schema for the life of the process: readers and writers borrow theirs, and a program
+/// meets one schema per version of each topic, not one per record.
+pub fn keep(schema: Schema) -> &'static Schema {
+    Box::leak(Box::new(schema))
+}
+
+/// Why a schema is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The registry does not know it.
+    #[error("{message}")]
+    Unknown {
+        /// What is unknown and what to do.
+        message: String,
+    },
+    /// The registry did not answer.
+    #[error("{message}")]
+    Unavailable {
+        /// Which registry and why.
+        message: String,
+    },
+}
+
+/// A registry in memory, for the test driver: ids in order of first sight.
+#[derive(Clone, Debug, Default)]
+pub struct LocalSchemas {
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_id: HashMap<u32, &'static Schema>,
+}
+
+impl Schemas for LocalSchemas {
+    fn pin(&self, _topic: &str, schema: &Schema) -> Result<u32, SchemaError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((id, _)) = known.by_id.iter().find(|(_, seen)| ***seen == *schema) {
+            return Ok(*id);
+        }
+        let id = u32::try_from(known.by_id.len()).unwrap_or(u32::MAX).saturating_add(1);
+        known.by_id.insert(id, keep(schema.clone()));
+        Ok(id)
+    }
+
+    fn resolve(&self, id: u32) -> Result<&'static Schema, SchemaError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .by_id
+            .get(&id)
+            .copied()
+            .ok_or_else(|| SchemaError::Unknown { message: format!("schema id {id} is unknown") })
+    }
+}
