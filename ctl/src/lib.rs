@@ -6,3 +6,4 @@ pub mod cli;
 pub mod command;
 pub mod output;
 pub mod platform;
+pub mod process;
