@@ -3,6 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a request met instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// Nobody took the connection.
+    #[error("no connection")]
+    NoConnection,
+    /// The time was over first.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection ended in the middle.
+    #[error("the connection broke")]
+    Broken,
+    /// 5xx, or 408.
+    #[error("status {0}")]
+    Status(u16),
+}
+
+impl Silence {
+    /// Whether the bank is out of reach for everybody, as far as one request can tell. A 500 may be
+    /// about the one thing that was asked for.
+    pub fn is_outage(self) -> bool {
+        match self {
+            Self::NoConnection | Self::TimedOut | Self::Broken => true,
+            Self::Status(status) => matches!(status, 502..=504),
+        }
+    }
+}
+
 /// Why a bank gave no usable answer. Cheap to clone: one failed read is told to every waiting caller.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BankError {
@@ -31,7 +59,7 @@ pub enum BankError {
         /// Requests made.
         attempts: u32,
         /// What the last of them met.
-        reason: String,
+        reason: Silence,
         /// When the bank asked us to come back, if it did.
         retry_after: Option<Duration>,
     },

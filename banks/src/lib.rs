@@ -27,7 +27,7 @@ pub use bank::{Bank, BoxFuture, Cursor, Observed, PAGES_MAX, Page};
 pub use budget::{BACKGROUND_FLOOR, Budget, BudgetState, Priority, REQUESTS_PER_HOUR};
 pub use clock::{Clock, SystemClock};
 pub use coalesce::Coalesced;
-pub use error::BankError;
+pub use error::{BankError, Silence};
 pub use resource::{Account, Money, Transaction};
 pub use secret::{Token, TokenError};
 pub use up::{

@@ -13,7 +13,7 @@ use super::document::{self, Refusal};
 use super::shown;
 use crate::budget::{Budget, BudgetState, Priority};
 use crate::clock::Clock;
-use crate::error::BankError;
+use crate::error::{BankError, Silence};
 
 const REMAINING: &str = "x-ratelimit-remaining";
 
@@ -66,11 +66,14 @@ impl Answer {
 }
 
 /// A request that failed.
+#[derive(Debug)]
 enum Failure {
     /// Repeating cannot help.
     Final(BankError),
     /// May go better next time.
-    Passing { reason: String, retry_after: Option<Duration>, throttled: bool },
+    Passing { reason: Silence, retry_after: Option<Duration> },
+    /// The bank asked us to slow down.
+    Throttled { retry_after: Option<Duration> },
 }
 
 impl From<BankError> for Failure {
@@ -146,35 +149,33 @@ impl Transport {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let (reason, retry_after, throttled) = match failure {
-                Failure::Final(error) => return Err(error),
-                Failure::Passing { reason, retry_after, throttled } => {
-                    (reason, retry_after, throttled)
+            let retry_after = match &failure {
+                Failure::Final(_) => return Err(self.given_up(request, attempts, failure)),
+                Failure::Passing { retry_after, .. } | Failure::Throttled { retry_after } => {
+                    *retry_after
                 }
             };
             let pause = self.config.retry.pause(attempts, retry_after);
             let Some(pause) = pause.filter(|_| request.repeatable) else {
-                return Err(self.given_up(request, attempts, reason, retry_after, throttled));
+                return Err(self.given_up(request, attempts, failure));
             };
-            tracing::debug!(what = request.what, attempts, reason, ?pause, "asking the bank again");
+            tracing::debug!(what = request.what, attempts, ?failure, ?pause, "asking again");
             tokio::time::sleep(pause).await;
         }
     }
 
-    fn given_up(
-        &self,
-        request: &Request,
-        attempts: u32,
-        reason: String,
-        retry_after: Option<Duration>,
-        throttled: bool,
-    ) -> BankError {
-        if throttled {
-            let wait = retry_after.unwrap_or(THROTTLE_PAUSE);
-            let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            return BankError::RateLimited { reset_at: self.clock.now().saturating_add(ms), wait };
+    fn given_up(&self, request: &Request, attempts: u32, failure: Failure) -> BankError {
+        match failure {
+            Failure::Final(error) => error,
+            Failure::Passing { reason, retry_after } => {
+                BankError::Unavailable { what: request.what.clone(), attempts, reason, retry_after }
+            }
+            Failure::Throttled { retry_after } => {
+                let wait = retry_after.unwrap_or(THROTTLE_PAUSE);
+                let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                BankError::RateLimited { reset_at: self.clock.now().saturating_add(ms), wait }
+            }
         }
-        BankError::Unavailable { what: request.what.clone(), attempts, reason, retry_after }
     }
 
     async fn attempt(&self, request: &Request, priority: Priority) -> Result<Answer, Failure> {
@@ -223,8 +224,7 @@ impl Transport {
         now: i64,
     ) -> Failure {
         if retry_after.is_some() || remaining.is_some_and(|left| left > 0) {
-            let reason = "429, for a moment".to_owned();
-            return Failure::Passing { reason, retry_after, throttled: true };
+            return Failure::Throttled { retry_after };
         }
         Failure::Final(self.budget.exhausted(now))
     }
@@ -251,21 +251,20 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn passing(error: &reqwest::Error) -> Failure {
     let reason = if error.is_timeout() {
-        "no answer in time"
+        Silence::TimedOut
     } else if error.is_connect() {
-        "no connection"
+        Silence::NoConnection
     } else {
-        "the connection broke"
+        Silence::Broken
     };
-    Failure::Passing { reason: reason.to_owned(), retry_after: None, throttled: false }
+    Failure::Passing { reason, retry_after: None }
 }
 
 async fn refused(request: &Request, response: Response, retry_after: Option<Duration>) -> Failure {
     let status = response.status();
     let what = request.what.clone();
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-        let reason = format!("status {}", status.as_u16());
-        return Failure::Passing { reason, retry_after, throttled: false };
+        return Failure::Passing { reason: Silence::Status(status.as_u16()), retry_after };
     }
     Failure::Final(match status {
         StatusCode::UNAUTHORIZED => BankError::Unauthorized,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fixture::{NOW, TOKEN, account, client, error};
 use crate::bank::Bank as _;
-use crate::error::BankError;
+use crate::error::{BankError, Silence};
 use crate::testing::{BankServer, Reply};
 
 const HOUR: i64 = 3_600_000;
@@ -77,7 +77,10 @@ async fn a_passing_fault_is_asked_again() {
 async fn a_lasting_fault_ends_after_the_permitted_attempts() {
     let (found, requests) = ask(vec![Reply::status(500, ""); 5]).await;
     assert!(
-        matches!(&found, Err(BankError::Unavailable { attempts: 3, reason, .. }) if reason == "status 500"),
+        matches!(
+            &found,
+            Err(BankError::Unavailable { attempts: 3, reason: Silence::Status(500), .. })
+        ),
         "{found:?}"
     );
     assert_eq!(requests, 3);
