@@ -1,1 +1,27 @@
 //! Verified webhooks in, Avro records on the raw topic out.
+//!
+//! A request goes through `receive`: its body is read within a limit ([`body`]), its exact bytes are
+//! verified by its source's [`door`], only then parsed, looked up among what was accepted before
+//! ([`dedupe`]), published ([`publish`]) and answered when the broker has acknowledged it. Nothing is
+//! kept on this machine: what is not on the topic was not accepted.
+#![warn(missing_docs)]
+
+pub mod answer;
+pub mod body;
+pub mod clock;
+pub mod config;
+pub mod dedupe;
+pub mod door;
+pub mod metrics;
+pub mod publish;
+pub mod readiness;
+pub mod receive;
+pub mod record;
+pub mod routes;
+pub mod server;
+mod tail;
+pub mod telemetry;
+mod trace;
+
+#[cfg(test)]
+mod testing;

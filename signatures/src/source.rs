@@ -17,7 +17,7 @@ mod event;
 mod preset;
 mod secrets;
 
-pub use config::{SecretRef, SecretSite, SourceConfig, SourceError, parse};
+pub use config::{SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse};
 pub use event::{Event, EventShape, InvalidPayload, TimeForm};
 pub use preset::Preset;
 pub use secrets::{LoadError, Loaded, SecretStore};

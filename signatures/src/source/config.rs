@@ -1,6 +1,6 @@
 //! Reads the `[sources.NAME]` tables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -146,16 +146,22 @@ struct SecretTable {
 pub fn parse(file: &str, text: &str) -> Result<Vec<SourceConfig>, SourceError> {
     let parsed: File = toml::from_str(text)
         .map_err(|source| SourceError::Toml { file: file.to_owned(), source: Box::new(source) })?;
-    if parsed.sources.is_empty() {
+    from_tables(file, &parsed.sources)
+}
+
+/// Reads the `sources` table of a topology file that is parsed already; `file` is its name for
+/// errors. Gives at least one source, in the table's order, no two at one path.
+pub fn from_tables(file: &str, tables: &toml::Table) -> Result<Vec<SourceConfig>, SourceError> {
+    if tables.is_empty() {
         return Err(SourceError::NoSources { file: file.to_owned() });
     }
-    let mut sources: Vec<SourceConfig> = Vec::with_capacity(parsed.sources.len());
-    for (name, table) in parsed.sources {
-        let source = SourceConfig::from_table(file, &name, table)?;
+    let mut sources: Vec<SourceConfig> = Vec::with_capacity(tables.len());
+    for (name, table) in tables {
+        let source = SourceConfig::from_table(file, name, table.clone())?;
         if let Some(other) = sources.iter().find(|other| other.path == source.path) {
             return Err(SourceError::SamePath {
                 file: file.to_owned(),
-                name,
+                name: name.clone(),
                 path: source.path,
                 other: other.name.clone(),
             });
@@ -202,6 +208,15 @@ impl SourceConfig {
             ack_deadline: table.preset.ack_deadline(),
             dedupe_window,
         })
+    }
+
+    /// Makes the relative paths of secret files relative to `folder`, the topology file's own.
+    pub fn anchor_files(&mut self, folder: &Path) {
+        for secret in &mut self.secrets {
+            if let SecretSite::File(path) = &mut secret.site {
+                *path = folder.join(&path);
+            }
+        }
     }
 }
 

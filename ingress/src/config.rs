@@ -1,0 +1,243 @@
+//! The flags, the declared sources, and what must fit together before anything is started.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use signatures::source::{self, SecretStore, SourceConfig, SourceError};
+use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFile};
+use streams::topology_file::{format_duration, parse_duration};
+
+/// Flags of the ingress.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one, which the log names.
+    #[arg(long, env = "INGRESS_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The pipeline's topics and sources.
+    #[arg(long, env = "TOPOLOGY_FILE", default_value = "topology.toml")]
+    pub topology_file: PathBuf,
+    /// Which of the file's profiles applies.
+    #[arg(long, env = "BANKSTREAM_PROFILE", default_value = "testing")]
+    pub profile: String,
+    /// Sources to take webhooks from; all that are declared when not given.
+    #[arg(long, env = "INGRESS_SOURCES", value_delimiter = ',')]
+    pub sources: Vec<String>,
+    /// Kafka's brokers.
+    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    pub bootstrap_servers: String,
+    /// Base address of the Confluent-compatible schema registry.
+    #[arg(
+        long,
+        env = "SCHEMA_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081/apis/ccompat/v7"
+    )]
+    pub schema_registry_url: String,
+    /// Largest body taken, in bytes.
+    #[arg(long, env = "INGRESS_BODY_LIMIT", default_value_t = 1024 * 1024)]
+    pub body_limit: usize,
+    /// How long a sender may take to send its body.
+    #[arg(long, env = "INGRESS_BODY_TIMEOUT", default_value = "5s", value_parser = span)]
+    pub body_timeout: Duration,
+    /// How long Kafka may take to acknowledge; then the answer is 503.
+    #[arg(long, env = "INGRESS_PRODUCE_DEADLINE", default_value = "10s", value_parser = span)]
+    pub produce_deadline: Duration,
+    /// How long requests in flight may take to finish after SIGTERM.
+    #[arg(long, env = "INGRESS_DRAIN", default_value = "30s", value_parser = span)]
+    pub drain: Duration,
+    /// Event ids remembered at most, some 80 bytes each; beyond it the oldest are forgotten.
+    #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 1_000_000)]
+    pub dedupe_ids_max: usize,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The topology file.
+    #[error(transparent)]
+    Topology(#[from] topology_file::Error),
+    /// A source's table.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A source is asked for that is not declared.
+    #[error("--sources names `{name}`, which {file} does not declare; declared are {declared}")]
+    UnknownSource {
+        /// The name.
+        name: String,
+        /// The topology file.
+        file: String,
+        /// The names that are there.
+        declared: String,
+    },
+    /// The raw topic is not declared.
+    #[error("{file}: topic `{topic}` is not declared; the ingress writes it")]
+    NoTopic {
+        /// The topology file.
+        file: String,
+        /// The topic.
+        topic: &'static str,
+    },
+    /// A body within the limit might not fit the topic.
+    #[error(
+        "--body-limit is {limit}; expected at most {most}, which is max_message_bytes of profile \
+         `{profile}` less the record's own {RECORD_OVERHEAD_BYTES} bytes"
+    )]
+    BodyLimit {
+        /// The limit given.
+        limit: usize,
+        /// The limit that fits.
+        most: i32,
+        /// The profile.
+        profile: String,
+    },
+    /// The provider would give up before we answer.
+    #[error(
+        "--body-timeout and --produce-deadline together are {given}; expected less than {deadline}, \
+         after which the provider of source `{name}` gives up"
+    )]
+    Deadline {
+        /// What is given.
+        given: String,
+        /// The provider's.
+        deadline: String,
+        /// The source.
+        name: String,
+    },
+    /// The topic forgets before the ingress may.
+    #[error(
+        "{file}: `sources.{name}` remembers event ids for {window}, but `{topic}` keeps its records \
+         for {retention} only; expected a retention of at least {window}"
+    )]
+    Retention {
+        /// The topology file.
+        file: String,
+        /// The source.
+        name: String,
+        /// How long it remembers.
+        window: String,
+        /// The topic.
+        topic: &'static str,
+        /// How long that keeps records.
+        retention: String,
+    },
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "expected a span such as `500ms`, `10s` or `5m`".to_owned())
+}
+
+impl Config {
+    /// Reads the topology file and gives the sources to serve, once everything fits together.
+    /// Paths of secret files are then relative to the topology file's folder.
+    pub fn sources(&self) -> Result<Vec<SourceConfig>, ConfigError> {
+        let topology = TopologyFile::load(&self.topology_file)?;
+        let file = self.topology_file.display().to_string();
+        let declared = source::from_tables(&file, topology.sources())?;
+        let mut sources = self.chosen(&file, declared)?;
+        self.check_body_limit(&topology)?;
+        for source in &mut sources {
+            self.check_deadline(source)?;
+            check_retention(&file, &topology, source)?;
+            if topology.folder() != Path::new(".") {
+                source.anchor_files(topology.folder());
+            }
+        }
+        Ok(sources)
+    }
+
+    fn chosen(
+        &self,
+        file: &str,
+        declared: Vec<SourceConfig>,
+    ) -> Result<Vec<SourceConfig>, ConfigError> {
+        for name in &self.sources {
+            if declared.iter().all(|source| source.name != *name) {
+                let names: Vec<_> = declared.iter().map(|source| source.name.as_str()).collect();
+                return Err(ConfigError::UnknownSource {
+                    name: name.clone(),
+                    file: file.to_owned(),
+                    declared: names.join(", "),
+                });
+            }
+        }
+        let wanted =
+            |source: &SourceConfig| self.sources.is_empty() || self.sources.contains(&source.name);
+        Ok(declared.into_iter().filter(wanted).collect())
+    }
+
+    fn check_body_limit(&self, topology: &TopologyFile) -> Result<(), ConfigError> {
+        let profile = topology.profile(&self.profile)?;
+        let most = profile.max_message_bytes.saturating_sub(RECORD_OVERHEAD_BYTES);
+        if i32::try_from(self.body_limit).is_ok_and(|limit| limit <= most) {
+            return Ok(());
+        }
+        let profile = self.profile.clone();
+        Err(ConfigError::BodyLimit { limit: self.body_limit, most, profile })
+    }
+
+    fn check_deadline(&self, source: &SourceConfig) -> Result<(), ConfigError> {
+        let given = self.body_timeout.saturating_add(self.produce_deadline);
+        if given < source.ack_deadline {
+            return Ok(());
+        }
+        Err(ConfigError::Deadline {
+            given: format_duration(given),
+            deadline: format_duration(source.ack_deadline),
+            name: source.name.clone(),
+        })
+    }
+
+    /// Largest record that the profile's topics take, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        let overhead = usize::try_from(RECORD_OVERHEAD_BYTES).unwrap_or(0);
+        self.body_limit.saturating_add(overhead)
+    }
+}
+
+fn check_retention(
+    file: &str,
+    topology: &TopologyFile,
+    source: &SourceConfig,
+) -> Result<(), ConfigError> {
+    let topic = schemas::topics::WEBHOOKS_RECEIVED;
+    let Some(declared) = topology.topics().get(topic) else {
+        return Err(ConfigError::NoTopic { file: file.to_owned(), topic });
+    };
+    match declared.retention {
+        Retention::For(retention) if retention < source.dedupe_window => {
+            Err(ConfigError::Retention {
+                file: file.to_owned(),
+                name: source.name.clone(),
+                window: format_duration(source.dedupe_window),
+                topic,
+                retention: format_duration(retention),
+            })
+        }
+        Retention::For(_) | Retention::Forever => Ok(()),
+    }
+}
+
+/// Secrets from this process's environment and this machine's files.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemSecrets;
+
+/// Bytes of a secret's file. A longer one is not a secret but a wrong path.
+const SECRET_BYTES_MAX: u64 = 4096;
+
+impl SecretStore for SystemSecrets {
+    fn env(&self, name: &str) -> Option<String> {
+        #[expect(clippy::disallowed_methods, reason = "the variable's name is configuration")]
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if std::fs::metadata(path)?.len() > SECRET_BYTES_MAX {
+            return Err(io::Error::other("longer than 4096 bytes: not a secret"));
+        }
+        std::fs::read(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use clap::Parser;
+use signatures::source::SecretSite;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Command {
+    #[command(flatten)]
+    config: Config,
+}
+
+const TOPOLOGY: &str = r#"
+    [topics."bank.webhooks.received.v1"]
+    partitions = 6
+    retention = "30d"
+    key = "source and subject id"
+    value = "bank.WebhookReceived"
+
+    [sources.up]
+    preset = "up"
+    path = "/webhooks/up"
+    secrets = [{ id = "file", file = "secrets/up" }]
+
+    [sources.stripe]
+    preset = "stripe"
+    path = "/webhooks/stripe"
+    secrets = [{ id = "env", env = "STRIPE" }]
+
+    [apps.ingress]
+    writes = ["bank.webhooks.received.v1"]
+
+    [profiles.testing]
+    replication = 1
+    min_insync_replicas = 1
+    max_message_bytes = 1_114_112
+    commit_interval = "100ms"
+    session_timeout = "10s"
+"#;
+
+fn load(
+    topology: &str,
+    flags: &[&str],
+) -> (tempfile::TempDir, Result<Vec<SourceConfig>, ConfigError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("topology.toml");
+    std::fs::write(&file, topology).unwrap();
+    let file = file.display().to_string();
+    let given = ["ingress", "--topology-file", &file];
+    let command = Command::try_parse_from(given.iter().chain(flags)).unwrap();
+    let sources = command.config.sources();
+    (folder, sources)
+}
+
+fn names(sources: &[SourceConfig]) -> Vec<&str> {
+    let mut names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn all_declared_sources_are_served_or_those_that_are_named() {
+    let (_folder, all) = load(TOPOLOGY, &[]);
+    assert_eq!(names(&all.unwrap()), ["stripe", "up"]);
+    let (folder, chosen) = load(TOPOLOGY, &["--sources", "up"]);
+    let chosen = chosen.unwrap();
+    assert_eq!(names(&chosen), ["up"]);
+    let anchored = SecretSite::File(folder.path().join("secrets/up"));
+    assert_eq!(chosen[0].secrets[0].site, anchored);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_with_what_was_expected() {
+    #[track_caller]
+    fn check(topology: &str, flags: &[&str], expect: &[&str]) {
+        let error = load(topology, flags).1.unwrap_err().to_string();
+        for part in expect {
+            assert!(error.contains(part), "`{error}` should contain `{part}`");
+        }
+    }
+    check(TOPOLOGY, &["--sources", "up,wise"], &["`wise`", "topology.toml", "up"]);
+    check(TOPOLOGY, &["--body-limit", "1048577"], &["--body-limit", "1048577", "1048576"]);
+    check(TOPOLOGY, &["--produce-deadline", "15s"], &["20s", "`stripe`"]);
+    check(&TOPOLOGY.replace("profiles.testing", "profiles.other"), &[], &["testing", "other"]);
+    let short = TOPOLOGY.replace("30d", "6d");
+    check(&short, &[], &["`sources.up`", "7d", "bank.webhooks.received.v1", "6d"]);
+    check(&TOPOLOGY.replace("path = \"/webhooks/up\"", ""), &[], &["`sources.up`", "path"]);
+}

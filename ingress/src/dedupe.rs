@@ -1,0 +1,162 @@
+//! Remembers which events were accepted, so that a provider's retry is answered and not repeated.
+//!
+//! An event is remembered when the broker has acknowledged its record, or when its record is read
+//! from the raw topic (another replica's, one of before a restart, or one whose acknowledgement never
+//! came although it had landed). A record whose fate is unknown is not remembered: its sender is told
+//! to come again, and the topic may then hold it twice; readers of the topic dedupe by event id.
+
+mod memory;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use self::memory::{Memory, Seen};
+use crate::metrics::DedupeMetrics;
+
+/// An event by its source and id: the first 128 bits of a hash. Two of a billion events share one
+/// with a chance below 10⁻²⁰.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey(u128);
+
+impl EventKey {
+    /// The key of an event.
+    pub fn new(source: &str, event_id: &str) -> Self {
+        let hash = Sha256::new().chain_update(source).chain_update([0]).chain_update(event_id);
+        let hash: [u8; 32] = hash.finalize().into();
+        let (first, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        Self(u128::from_be_bytes(*first))
+    }
+}
+
+/// Tells bodies apart: 64 bits of SHA-256. Only genuine bodies are ever compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyPrint(u64);
+
+impl BodyPrint {
+    /// The print of a body by its SHA-256 in hex; `None` for anything else.
+    pub fn from_hex(sha256: &str) -> Option<Self> {
+        let first = sha256.get(..16).filter(|_| sha256.len() == 64)?;
+        u64::from_str_radix(first, 16).ok().map(Self)
+    }
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// All in-sync replicas have it.
+    Accepted,
+    /// It failed, or nobody knows.
+    Failed,
+}
+
+/// Resolves to the fate of a record that is on its way.
+#[derive(Clone, Debug)]
+pub struct Pending(watch::Receiver<Option<Fate>>);
+
+impl Pending {
+    /// Waits for the fate.
+    pub async fn fate(mut self) -> Fate {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(fate) => fate.unwrap_or(Fate::Failed),
+            Err(_) => Fate::Failed,
+        }
+    }
+}
+
+/// What is known about an event.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nothing: publish it and settle the ticket; the fate comes to whoever waits.
+    New(Ticket, Pending),
+    /// The same event is on its way; its fate is ours.
+    InFlight(Pending),
+    /// It was accepted.
+    Known,
+    /// An event of this id was accepted or is on its way, with another body.
+    Conflict,
+}
+
+/// The memory of events, shared by all requests and the reader of the raw topic.
+#[derive(Debug)]
+pub struct Dedupe(Mutex<Memory>);
+
+impl Dedupe {
+    /// Remembers events for `window_ms` milliseconds, at most `ids_max` of them.
+    pub fn new(window_ms: i64, ids_max: usize, metrics: DedupeMetrics) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Memory::new(window_ms, ids_max, metrics))))
+    }
+
+    /// Asks for the right to publish an event at the time `now`, milliseconds.
+    pub fn claim(self: &Arc<Self>, key: EventKey, body: BodyPrint, now: i64) -> Claim {
+        let mut memory = self.lock();
+        memory.expire(now);
+        match memory.find(key) {
+            Some(Seen::Remembered(seen) | Seen::Pending(seen, _)) if seen != body => {
+                Claim::Conflict
+            }
+            Some(Seen::Remembered(_)) => Claim::Known,
+            Some(Seen::Pending(_, pending)) => Claim::InFlight(Pending(pending)),
+            None => {
+                let (sender, receiver) = watch::channel(None);
+                memory.begin(key, body, receiver.clone());
+                drop(memory);
+                let ticket = Ticket {
+                    dedupe: Arc::clone(self),
+                    key,
+                    body,
+                    at: now,
+                    sender,
+                    fate: Fate::Failed,
+                };
+                Claim::New(ticket, Pending(receiver))
+            }
+        }
+    }
+
+    /// Notes an event whose record, of the time `at`, was read from the raw topic.
+    pub fn observe(&self, key: EventKey, body: BodyPrint, at: i64) {
+        self.lock().remember(key, body, at, true);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right and duty to settle one event. Dropping it settles it as failed.
+#[derive(Debug)]
+pub struct Ticket {
+    dedupe: Arc<Dedupe>,
+    key: EventKey,
+    body: BodyPrint,
+    at: i64,
+    sender: watch::Sender<Option<Fate>>,
+    fate: Fate,
+}
+
+impl Ticket {
+    /// All in-sync replicas have the record.
+    pub fn accepted(mut self) {
+        self.fate = Fate::Accepted;
+    }
+
+    /// They have not, or nobody knows.
+    pub fn failed(self) {}
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut memory = self.dedupe.lock();
+        memory.end(self.key);
+        if self.fate == Fate::Accepted {
+            memory.remember(self.key, self.body, self.at, false);
+        }
+        drop(memory);
+        self.sender.send_replace(Some(self.fate));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! Puts raw records on the topic.
+
+mod kafka;
+
+pub use kafka::{KafkaPublisher, Settings, StartError};
+
+use crate::dedupe::Ticket;
+use crate::record::RawRecord;
+
+/// Why a record did not even leave.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The record does not fit its schema: a fault of this program.
+    #[error("cannot encode the record")]
+    Encode(#[source] streams::wire::EncodeError),
+    /// The producer does not take it: its queue is full, or it is broken.
+    #[error("cannot hand the record to the producer")]
+    Enqueue(#[source] rdkafka::error::KafkaError),
+}
+
+/// Where accepted requests go. The seam at which tests put a topic of their own.
+pub trait Publisher: Send + Sync + 'static {
+    /// Sends `record` and settles `ticket` when all in-sync replicas have it, or when that is no
+    /// longer to be expected. Does not wait. A ticket that is dropped counts as failed.
+    fn publish(&self, record: &RawRecord, ticket: Ticket) -> Result<(), PublishError>;
+
+    /// Waits until everything sent is settled, at most `limit`.
+    fn flush(&self, limit: std::time::Duration);
+}

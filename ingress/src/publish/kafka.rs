@@ -1,0 +1,187 @@
+//! The raw topic on a real Kafka.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apache_avro::AvroSchema as _;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
+use schemas::WebhookReceived;
+use schemas::topics::WEBHOOKS_RECEIVED;
+use streams::wire::{EncodeError, Encoder, keep};
+
+use crate::dedupe::Ticket;
+use crate::metrics::Metrics;
+use crate::publish::{PublishError, Publisher};
+use crate::record::RawRecord;
+
+/// Records waiting for Kafka. Full means Kafka is away: more would only wait for their 503.
+const QUEUE_RECORDS_MAX: u32 = 20_000;
+
+/// Their size, in KiB: what an outage may cost in memory.
+const QUEUE_KIB_MAX: u32 = 64 * 1024;
+
+/// Longest pause before the producer tries a broker again, in milliseconds. The library's own
+/// 10 s would keep answering 503 long after the broker is back.
+const RECONNECT_MS_MAX: u32 = 1_000;
+
+/// How the producer is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Kafka's brokers.
+    pub bootstrap_servers: String,
+    /// The raw schema's id in the registry.
+    pub schema_id: u32,
+    /// Time after which a request gives up on its record.
+    pub deadline: Duration,
+    /// Largest record.
+    pub message_bytes_max: usize,
+}
+
+/// Why the publisher cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema cannot be written.
+    #[error("cannot use the schema of `{WEBHOOKS_RECEIVED}`")]
+    Schema(#[from] EncodeError),
+    /// A setting is refused.
+    #[error("cannot create the Kafka producer")]
+    Producer(#[from] KafkaError),
+}
+
+type Producer = ThreadedProducer<Deliveries>;
+
+/// Settles the ticket of each record when its fate is known, on the producer's own thread, so that
+/// the outcome is kept even when the request it came with is gone.
+#[derive(Clone, Debug)]
+struct Deliveries {
+    metrics: Metrics,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "rdkafka", ?level, facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!("producing to {WEBHOOKS_RECEIVED}: {error}: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        match result {
+            Ok(_) => ticket.accepted(),
+            Err((error, _)) => {
+                self.metrics.publish_failures.inc();
+                tracing::debug!("a record was not acknowledged: {error}");
+                ticket.failed();
+            }
+        }
+    }
+}
+
+/// Publishes with `acks=all` and idempotence.
+pub struct KafkaPublisher {
+    settings: Settings,
+    metrics: Metrics,
+    /// Held while a record is encoded, never across an await; an encoder keeps one buffer.
+    encoder: Mutex<Encoder>,
+    /// Held while the handle is cloned or replaced.
+    producer: Mutex<Arc<Producer>>,
+}
+
+impl KafkaPublisher {
+    /// A publisher; connects in the background.
+    pub fn new(settings: Settings, metrics: Metrics) -> Result<Self, StartError> {
+        let encoder = Encoder::new(settings.schema_id, keep(WebhookReceived::get_schema()))?;
+        let producer = Arc::new(create(&settings, &metrics)?);
+        let (encoder, producer) = (Mutex::new(encoder), Mutex::new(producer));
+        Ok(Self { settings, metrics, encoder, producer })
+    }
+
+    fn producer(&self) -> Arc<Producer> {
+        self.producer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A producer that has met a fatal error takes nothing any more: puts another in its place,
+    /// unless another request was faster.
+    fn replace(&self, broken: &Arc<Producer>) {
+        let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&current, broken) {
+            return;
+        }
+        tracing::error!("the Kafka producer met a fatal error and is replaced");
+        match create(&self.settings, &self.metrics) {
+            Ok(fresh) => *current = Arc::new(fresh),
+            Err(error) => tracing::error!("cannot replace the Kafka producer: {error}"),
+        }
+    }
+}
+
+impl std::fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaPublisher").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    fn publish(&self, record: &RawRecord, ticket: Ticket) -> Result<(), PublishError> {
+        let value = {
+            let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+            encoder.encode(&record.value).map_err(PublishError::Encode)?
+        };
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers().len());
+        for (key, value) in record.headers() {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let producer = self.producer();
+        let base = BaseRecord::with_opaque_to(WEBHOOKS_RECEIVED, Box::new(ticket))
+            .key(record.key.as_str())
+            .payload(&value[..])
+            .timestamp(record.value.received_at)
+            .headers(headers);
+        producer.send(base).map_err(|(error, _)| {
+            self.metrics.publish_failures.inc();
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+                self.replace(&producer);
+            }
+            PublishError::Enqueue(error)
+        })
+    }
+
+    fn flush(&self, limit: Duration) {
+        if let Err(error) = self.producer().flush(limit) {
+            tracing::warn!("not every record was acknowledged before the stop: {error}");
+        }
+    }
+}
+
+fn create(settings: &Settings, metrics: &Metrics) -> Result<Producer, KafkaError> {
+    // A tenth earlier than the request gives up, so that the answer is a known failure.
+    let delivery = settings.deadline.saturating_sub(settings.deadline / 10);
+    ClientConfig::new()
+        .set("bootstrap.servers", &settings.bootstrap_servers)
+        .set("client.id", "ingress")
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        // Java clients place records by the same rule.
+        .set("partitioner", "murmur2_random")
+        .set("message.timeout.ms", delivery.as_millis().max(1).to_string())
+        .set("message.max.bytes", settings.message_bytes_max.to_string())
+        // One request in flight batches what arrives meanwhile: the latency of `linger.ms=0`
+        // without a request for every record.
+        .set("linger.ms", "0")
+        .set("max.in.flight.requests.per.connection", "1")
+        .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string())
+        .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string())
+        .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX.to_string())
+        .create_with_context(Deliveries { metrics: metrics.clone() })
+}

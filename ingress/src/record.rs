@@ -1,0 +1,75 @@
+//! The raw record of an accepted request.
+
+use schemas::{SignatureHeader, WebhookReceived};
+use sha2::{Digest, Sha256};
+use signatures::Verified;
+use signatures::source::{Event, SourceConfig};
+
+/// Names of the record's headers, read by whoever follows an event without decoding its value.
+pub mod header {
+    /// The provider's event id.
+    pub const EVENT_ID: &str = "bankstream-event-id";
+    /// The declared source.
+    pub const SOURCE: &str = "bankstream-source";
+    /// SHA-256 of the body, lower-case hex.
+    pub const BODY_SHA256: &str = "bankstream-body-sha256";
+}
+
+/// How these records reached us.
+const ORIGIN: &str = "webhook";
+
+/// A record for the raw topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Source and subject id, so that what happens to one subject stays in order; source and event
+    /// id where there is no subject.
+    pub key: String,
+    /// The value.
+    pub value: WebhookReceived,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+impl RawRecord {
+    /// The record of one verified request; `received_at` in milliseconds.
+    pub fn new(
+        source: &SourceConfig,
+        verified: Verified,
+        event: Event,
+        body: Vec<u8>,
+        received_at: i64,
+        traceparent: String,
+    ) -> Self {
+        let subject = event.subject.as_ref().unwrap_or(&event.id);
+        let header =
+            |header: signatures::Header| SignatureHeader { name: header.name, value: header.value };
+        Self {
+            key: format!("{}:{subject}", source.name),
+            value: WebhookReceived {
+                source: source.name.clone(),
+                scheme: source.scheme.name.clone(),
+                event_id: event.id,
+                event_type: event.kind,
+                subject_id: event.subject,
+                occurred_at: event.occurred_at,
+                received_at,
+                body_sha256: hex::encode(Sha256::digest(&body)),
+                body,
+                signature_headers: verified.signature_headers.into_iter().map(header).collect(),
+                key_id: verified.key_id,
+                origin: ORIGIN.to_owned(),
+            },
+            traceparent,
+        }
+    }
+
+    /// The headers of the record by name.
+    pub fn headers(&self) -> [(&'static str, &str); 4] {
+        [
+            (header::SOURCE, &self.value.source),
+            (header::EVENT_ID, &self.value.event_id),
+            (header::BODY_SHA256, &self.value.body_sha256),
+            (crate::trace::TRACEPARENT, &self.traceparent),
+        ]
+    }
+}

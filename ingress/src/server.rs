@@ -1,0 +1,128 @@
+//! The process: opens the sources, listens, waits for Kafka, serves, stops.
+
+mod keys;
+mod start;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use streams::{Clock as _, SystemClock};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::body::BodyLimits;
+use crate::config::{Config, SystemSecrets};
+use crate::dedupe::Dedupe;
+use crate::door::Door;
+use crate::metrics::Metrics;
+use crate::publish::{KafkaPublisher, Publisher};
+use crate::readiness::Readiness;
+use crate::receive::Ingress;
+use crate::routes::routes;
+
+/// Runs until SIGTERM or SIGINT, or until it cannot go on.
+pub fn main(config: &Config) -> anyhow::Result<()> {
+    let ingress = Arc::new(ingress(config)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let outcome = runtime.block_on(serve(config, &ingress));
+    // What still blocks then is a question to a broker that does not answer.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Everything requests share; refuses what is configured wrongly.
+fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
+    let sources = config.sources()?;
+    let metrics = Metrics::new().context("making the metrics")?;
+    let window = sources.iter().map(|source| source.dedupe_window).max().unwrap_or_default();
+    let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+    let mut doors = Vec::with_capacity(sources.len());
+    for source in sources {
+        doors.push(Door::open(source, &SystemSecrets, &metrics)?);
+    }
+    Ok(Ingress {
+        doors,
+        publisher: OnceLock::new(),
+        dedupe: Dedupe::new(window_ms, config.dedupe_ids_max, metrics.dedupe.clone()),
+        readiness: Arc::new(Readiness::default()),
+        metrics,
+        clock: Box::new(SystemClock),
+        body: BodyLimits { bytes: config.body_limit, time: config.body_timeout },
+        produce_deadline: config.produce_deadline,
+    })
+}
+
+async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.listen))?;
+    let addr = listener.local_addr().context("asking for the bound address")?;
+    tracing::info!(%addr, "listening on {addr}");
+    for door in &ingress.doors {
+        let keys: Vec<_> = door.verifier().key_ids().map(str::to_owned).collect();
+        tracing::info!(source = door.source.name, path = door.source.path, ?keys, "open");
+    }
+
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    tasks.spawn(keys::watch(Arc::clone(ingress), SystemSecrets, stop.clone()));
+    let connected = tasks.spawn_blocking({
+        let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
+        let (runtime, now) = (tokio::runtime::Handle::current(), SystemClock.now());
+        move || start::connect(&config, &ingress, &runtime, now, &stop)
+    });
+    let server = warp::serve(routes(Arc::clone(ingress)))
+        .incoming(listener)
+        .graceful(stop.clone().cancelled_owned())
+        .run();
+    let server = tasks.spawn(server);
+
+    // The reader of the raw topic ends only when it must not go on, or when it is told to.
+    let outcome = tokio::select! {
+        signal = stop_signal() => signal,
+        ended = connected => match ended {
+            Ok(ended) => ended,
+            Err(error) => Err(error).context("reading the raw topic"),
+        },
+    };
+    stop.cancel();
+    drain(config, ingress, server).await;
+    outcome
+}
+
+/// Finishes what was begun: requests first, then their records.
+async fn drain(
+    config: &Config,
+    ingress: &Arc<Ingress<KafkaPublisher>>,
+    server: tokio::task::JoinHandle<()>,
+) {
+    tracing::info!("stopping: finishing requests in flight");
+    if tokio::time::timeout(config.drain, server).await.is_err() {
+        tracing::warn!("requests were still in flight after the drain time");
+    }
+    let (ingress, deadline) = (Arc::clone(ingress), config.produce_deadline);
+    let flushed = tokio::task::spawn_blocking(move || {
+        if let Some(publisher) = ingress.publisher.get() {
+            publisher.flush(deadline);
+        }
+    });
+    if flushed.await.is_err() {
+        tracing::error!("the producer could not be flushed");
+    }
+    tracing::info!("stopped");
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+    }
+    Ok(())
+}

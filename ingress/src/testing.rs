@@ -1,0 +1,221 @@
+//! An ingress in this process, with a topic, a clock and a client of the tests' own.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use signatures::source::{SecretStore, parse};
+use signatures::{Scheme, Secret, sign};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::body::BodyLimits;
+use crate::dedupe::{Dedupe, Ticket};
+use crate::door::Door;
+use crate::metrics::Metrics;
+use crate::publish::{PublishError, Publisher};
+use crate::readiness::Readiness;
+use crate::receive::Ingress;
+use crate::record::RawRecord;
+
+/// The time at which tests begin, milliseconds.
+pub(crate) const NOW: i64 = 1_772_501_000_000;
+
+/// The limit of bodies in tests.
+pub(crate) const BODY_BYTES_MAX: usize = 4096;
+
+const SOURCES: &str = r#"
+    [sources.up]
+    preset = "up"
+    path = "/webhooks/up"
+    secrets = [{ id = "one", env = "UP" }, { id = "two", env = "UP_TWO", optional = true }]
+
+    [sources.stripe]
+    preset = "stripe"
+    path = "/api/integration/bank-callback/stripe"
+    secrets = [{ id = "only", env = "STRIPE" }]
+    user_agent = "Stripe/1.0"
+"#;
+
+/// Secrets that are their own names in lower case.
+pub(crate) struct TestSecrets;
+
+impl SecretStore for TestSecrets {
+    fn env(&self, name: &str) -> Option<String> {
+        Some(name.to_lowercase())
+    }
+    fn file(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What the topic does with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broker {
+    Accepts,
+    Fails,
+    Hangs,
+}
+
+/// A topic in memory.
+#[derive(Debug)]
+pub(crate) struct TestTopic {
+    pub(crate) broker: Mutex<Broker>,
+    pub(crate) records: Mutex<Vec<RawRecord>>,
+    pub(crate) held: Mutex<Vec<Ticket>>,
+}
+
+impl Publisher for Arc<TestTopic> {
+    fn publish(&self, record: &RawRecord, ticket: Ticket) -> Result<(), PublishError> {
+        let broker = *self.broker.lock().unwrap();
+        if broker != Broker::Fails {
+            self.records.lock().unwrap().push(record.clone());
+        }
+        match broker {
+            Broker::Accepts => ticket.accepted(),
+            Broker::Fails => ticket.failed(),
+            Broker::Hangs => self.held.lock().unwrap().push(ticket),
+        }
+        Ok(())
+    }
+
+    fn flush(&self, _: Duration) {}
+}
+
+#[derive(Debug)]
+struct TestClock(Arc<AtomicI64>);
+
+impl streams::Clock for TestClock {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A running ingress.
+pub(crate) struct TestIngress {
+    pub(crate) topic: Arc<TestTopic>,
+    pub(crate) shared: Arc<Ingress<Arc<TestTopic>>>,
+    pub(crate) now: Arc<AtomicI64>,
+    addr: std::net::SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// What a request got.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl TestIngress {
+    /// Starts one that is ready and whose broker accepts.
+    pub(crate) async fn start() -> Self {
+        Self::with_deadline(Duration::from_secs(20)).await
+    }
+
+    pub(crate) async fn with_deadline(produce_deadline: Duration) -> Self {
+        let metrics = Metrics::new().unwrap();
+        let doors = parse("test.toml", SOURCES).unwrap();
+        let doors = doors.into_iter().map(|it| Door::open(it, &TestSecrets, &metrics).unwrap());
+        let topic = Arc::new(TestTopic {
+            broker: Mutex::new(Broker::Accepts),
+            records: Mutex::default(),
+            held: Mutex::default(),
+        });
+        let readiness = Arc::new(Readiness::default());
+        readiness.ready();
+        let now = Arc::new(AtomicI64::new(NOW));
+        let shared = Arc::new(Ingress {
+            doors: doors.collect(),
+            publisher: OnceLock::from(Arc::clone(&topic)),
+            dedupe: Dedupe::new(86_400_000, 1000, metrics.dedupe.clone()),
+            readiness,
+            metrics,
+            clock: Box::new(TestClock(Arc::clone(&now))),
+            body: BodyLimits { bytes: BODY_BYTES_MAX, time: Duration::from_secs(10) },
+            produce_deadline,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let routes = crate::routes::routes(Arc::clone(&shared));
+        let tasks = tokio_util::task::TaskTracker::new();
+        let server = tasks.spawn(warp::serve(routes).incoming(listener).run());
+        Self { topic, shared, now, addr, server }
+    }
+
+    /// Sends bytes as they are and reads the answer to its end.
+    pub(crate) async fn raw(&self, request: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let length = body.len().to_string();
+        let fixed = [("host", "a"), ("connection", "close"), ("content-length", &length)];
+        let lines: Vec<_> = fixed
+            .iter()
+            .chain(headers)
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let head = format!("{method} {path} HTTP/1.1\r\n{}\r\n", lines.concat());
+        self.raw(&[head.as_bytes(), body].concat()).await
+    }
+
+    /// Posts a body signed as Up signs it.
+    pub(crate) async fn post_up(&self, secret: &str, body: &str) -> Reply {
+        let signature = up_signature(secret, body);
+        let headers = [("X-Up-Authenticity-Signature", signature.as_str())];
+        self.request("POST", "/webhooks/up", &headers, body.as_bytes()).await
+    }
+
+    pub(crate) fn broker(&self, broker: Broker) {
+        *self.topic.broker.lock().unwrap() = broker;
+    }
+
+    pub(crate) fn records(&self) -> Vec<RawRecord> {
+        self.topic.records.lock().unwrap().clone()
+    }
+
+    /// Whether the metrics have this line.
+    pub(crate) fn counts(&self, line: &str) -> bool {
+        self.shared.metrics.text().unwrap().lines().any(|given| given == line)
+    }
+}
+
+impl Drop for TestIngress {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+pub(crate) fn up_signature(secret: &str, body: &str) -> String {
+    let secret = Secret::new(secret).unwrap();
+    sign(&Scheme::up(), &secret, body.as_bytes(), 0).remove(0).value
+}
+
+/// The body of an event of Up's; without a transaction it is a ping.
+pub(crate) fn up_body(id: &str, transaction: Option<&str>) -> String {
+    let (kind, relationships) = match transaction {
+        Some(id) => (
+            "TRANSACTION_CREATED",
+            format!(r#"{{"transaction":{{"data":{{"type":"transactions","id":"{id}"}}}}}}"#),
+        ),
+        None => ("PING", "{}".to_owned()),
+    };
+    format!(
+        r#"{{"data":{{"type":"webhook-events","id":"{id}","attributes":{{"eventType":"{kind}","createdAt":"2026-03-03T12:23:20+11:00"}},"relationships":{relationships}}}}}"#
+    )
+}
