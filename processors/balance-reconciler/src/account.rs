@@ -30,6 +30,8 @@ pub struct Entry {
     pub version: Version,
     /// Whether the opening's list had it.
     pub listed: bool,
+    /// [`Account::opened_at`] of the page this row belongs to. Rows of another opening say nothing.
+    pub opened_at: Timestamp,
 }
 
 /// An account's page.
@@ -39,6 +41,8 @@ pub struct Account {
     pub currency: String,
     /// The opening speaks for everything up to here: the time of its first balance.
     pub opened_at: Timestamp,
+    /// Number of transactions the opening's list had.
+    pub listed: usize,
     /// The running sums.
     pub books: Books,
     /// The newest balance the bank stated.
@@ -91,7 +95,7 @@ impl Snapshot {
         for (id, sighting) in self.listed {
             check_currency(&self.currency, &sighting)?;
             // a page boundary that moves while it is read shows a transaction twice
-            let row = Entry { version: sighting.version, listed: true };
+            let row = Entry { version: sighting.version, listed: true, opened_at: self.opened_at };
             let entry = entries.entry(id).or_insert(row);
             entry.version = entry.version.max(row.version);
         }
@@ -104,6 +108,7 @@ impl Snapshot {
         let account = Account {
             currency: self.currency,
             opened_at: self.opened_at,
+            listed: entries.len(),
             books,
             bank: self.confirmed,
             changed_at: now,
@@ -122,6 +127,7 @@ impl Account {
         now: Timestamp,
     ) -> Result<Booking, BooksError> {
         check_currency(&self.currency, sighting)?;
+        let row = row.filter(|row| row.opened_at == self.opened_at);
         let listed = row.is_some_and(|row| row.listed);
         if !listed && self.precedes_opening(sighting) {
             return Ok(Booking::GoneBeforeOpening);
@@ -132,7 +138,8 @@ impl Account {
         }
         let books = self.books.with_replaced(was, sighting.version)?;
         let page = Self { books, ..self.clone() }.stamped(self, now)?;
-        Ok(Booking::Booked(page, Entry { version: sighting.version, listed }))
+        let entry = Entry { version: sighting.version, listed, opened_at: self.opened_at };
+        Ok(Booking::Booked(page, entry))
     }
 
     /// The page after the bank stated a balance; `None` when a newer one is known.
@@ -164,6 +171,24 @@ impl Account {
         Ok(Self { unexplained: self.difference()?, ..self.clone() })
     }
 
+    /// The page as its rows add up; `None` when the opening is incomplete and must be made again.
+    ///
+    /// A process that dies between two commits leaves some writes of the last moments and loses
+    /// others, and records of two topics do not go back to the same moment. The rows alone survive
+    /// that: a lost one comes again with its record. So the sums are taken from the rows after every
+    /// restart, and an opening of which a row is missing (or left over) does not count.
+    pub fn mended(&self, rows: &[Entry]) -> Result<Option<Self>, BooksError> {
+        let own = || rows.iter().filter(|row| row.opened_at == self.opened_at);
+        if own().filter(|row| row.listed).count() != self.listed {
+            return Ok(None);
+        }
+        let mut books = Books { opening: self.books.opening, ..Books::default() };
+        for row in own() {
+            books = books.with_replaced(None, row.version)?;
+        }
+        Ok(Some(Self { books, ..self.clone() }))
+    }
+
     /// Notes the time if money moved since `before`, and forgives the unexplained part when books
     /// and bank agree.
     fn stamped(mut self, before: &Self, now: Timestamp) -> Result<Self, BooksError> {
@@ -185,9 +210,9 @@ impl Account {
     /// `created_at` is the bank's clock and `observed_at` ours, and a version that is booked by mistake is
     /// taken back by its deletion, while one that is left out by mistake stays out.
     fn precedes_opening(&self, sighting: &Sighting) -> bool {
-        let seen_before = sighting.version.observed_at <= self.opened_at;
+        let seen_before = sighting.version.observed_at < self.opened_at;
         seen_before
-            && sighting.origin.as_ref().is_some_and(|origin| origin.created_at <= self.opened_at)
+            && sighting.origin.as_ref().is_some_and(|origin| origin.created_at < self.opened_at)
     }
 }
 

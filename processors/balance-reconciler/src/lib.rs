@@ -1,9 +1,18 @@
-//! The balance-reconciler processor.
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 pub mod account;
 pub mod books;
+pub mod config;
 pub mod error;
+pub mod ledger;
+mod opening;
+pub mod processor;
 pub mod statement;
 #[cfg(test)]
 mod testing;
+pub mod topology;
 pub mod version;
+
+pub use config::Config;
+pub use topology::topology;

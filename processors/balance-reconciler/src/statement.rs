@@ -85,6 +85,7 @@ mod tests {
         Account {
             currency: "AUD".to_owned(),
             opened_at: 0,
+            listed: 0,
             books: Books { opening: 100, settled: -20, held: -10, transactions: 2 },
             bank: Observation { observed_at: 5, balance: bank },
             changed_at: 5,

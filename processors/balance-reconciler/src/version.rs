@@ -4,7 +4,7 @@
 //! there. Versions are totally ordered and the highest wins. Taking the higher of two is
 //! commutative, associative and idempotent: every order and every repetition ends in the same books.
 
-use schemas::{Timestamp, Transaction, TransactionEnriched};
+use schemas::{Timestamp, TransactionEnriched};
 use serde::{Deserialize, Serialize};
 
 use crate::error::BooksError;
@@ -61,35 +61,41 @@ pub struct Origin {
 }
 
 impl Sighting {
-    /// The sighting in a transaction the bank answered with at `observed_at`.
+    /// The sighting of a transaction that exists, from the bank's answer at `observed_at`.
     ///
     /// A status that is neither HELD nor SETTLED is refused: whether such a transaction counts in the
     /// balance is not ours to guess.
-    pub fn of(transaction: &Transaction, observed_at: Timestamp) -> Result<Self, BooksError> {
-        let standing = match transaction.status.as_str() {
+    pub fn new(
+        status: &str,
+        amount: i64,
+        origin: Origin,
+        observed_at: Timestamp,
+    ) -> Result<Self, BooksError> {
+        let standing = match status {
             "HELD" => Standing::Held,
             "SETTLED" => Standing::Settled,
             unknown => return Err(BooksError::Status { status: unknown.to_owned() }),
         };
-        Ok(Self {
-            version: Version { standing, observed_at, amount: transaction.amount },
-            origin: Some(Origin {
-                created_at: transaction.created_at,
-                currency: transaction.currency.clone(),
-            }),
-        })
+        Ok(Self { version: Version { standing, observed_at, amount }, origin: Some(origin) })
+    }
+
+    /// The tombstone of a transaction that was seen deleted at `observed_at`.
+    pub fn deleted(observed_at: Timestamp) -> Self {
+        Self { version: Version::deleted(observed_at), origin: None }
     }
 
     /// The sighting in an enriched record.
     pub fn of_enriched(record: &TransactionEnriched) -> Result<Self, BooksError> {
         if record.change == "deleted" {
-            return Ok(Self { version: Version::deleted(record.observed_at), origin: None });
+            return Ok(Self::deleted(record.observed_at));
         }
         let transaction = record
             .transaction
             .as_ref()
             .ok_or_else(|| BooksError::NoTransaction { change: record.change.clone() })?;
-        Self::of(transaction, record.observed_at)
+        let origin =
+            Origin { created_at: transaction.created_at, currency: transaction.currency.clone() };
+        Self::new(&transaction.status, transaction.amount, origin, record.observed_at)
     }
 }
 
@@ -118,17 +124,9 @@ mod tests {
     #[test]
     fn a_deletion_needs_no_transaction_and_every_other_change_does() {
         let check = |change: &str, expect: Result<Standing, &str>| {
-            let record = TransactionEnriched {
-                source: "up".to_owned(),
-                event_id: "event-1".to_owned(),
-                transaction_id: "transaction-1".to_owned(),
-                account_id: Some("account-1".to_owned()),
-                change: change.to_owned(),
-                transaction: None,
-                observed_at: 7,
-                answer: None,
-                raw: schemas::Position { topic: "raw".to_owned(), partition: 0, offset: 0 },
-            };
+            let mut record = crate::testing::enriched("HELD", -100, 7);
+            record.change = change.to_owned();
+            record.transaction = None;
             let seen = Sighting::of_enriched(&record).map(|seen| seen.version.standing);
             assert_eq!(seen.map_err(|error| error.to_string()), expect.map_err(str::to_owned));
         };
@@ -139,8 +137,8 @@ mod tests {
 
     #[test]
     fn an_unknown_status_is_refused() {
-        let transaction = crate::testing::transaction("PENDING", -100, 1);
-        let refused = Sighting::of(&transaction, 2).expect_err("PENDING is not known");
+        let record = crate::testing::enriched("PENDING", -100, 7);
+        let refused = Sighting::of_enriched(&record).expect_err("PENDING is not known");
         assert_eq!(
             refused.to_string(),
             "transaction status `PENDING` is unknown: expected HELD or SETTLED"

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::transaction;
 use crate::version::{Origin, Standing};
 
 /// Books as the processor keeps them: a page and rows.
@@ -97,8 +96,7 @@ impl Bank {
 
     fn put(&mut self, at: usize, status: &str, amount: i64) -> (String, bool) {
         let id = format!("transaction-{at}");
-        let seen =
-            Sighting::of(&transaction(status, amount, time_of(at)), 0).expect("known status");
+        let seen = sighting(status, amount, time_of(at), 0);
         self.live.insert(id.clone(), seen);
         (id, false)
     }
@@ -270,7 +268,7 @@ fn arbitrary_sightings() -> impl Strategy<Value = Vec<(String, Sighting)>> {
     let one = (0..4_u8, standing, 0..100_i64, 0..100_i64, -500..500_i64);
     let one = one.prop_map(|(id, standing, observed_at, created_at, amount)| {
         let sighting = match standing {
-            Standing::Deleted => Sighting { version: Version::deleted(observed_at), origin: None },
+            Standing::Deleted => Sighting::deleted(observed_at),
             Standing::Held | Standing::Settled => Sighting {
                 version: Version { standing, observed_at, amount },
                 origin: Some(Origin { created_at, currency: "AUD".to_owned() }),
@@ -279,6 +277,11 @@ fn arbitrary_sightings() -> impl Strategy<Value = Vec<(String, Sighting)>> {
         (format!("transaction-{id}"), sighting)
     });
     prop::collection::vec(one, 0..12)
+}
+
+fn sighting(status: &str, amount: i64, created_at: Timestamp, observed_at: Timestamp) -> Sighting {
+    let origin = Origin { created_at, currency: "AUD".to_owned() };
+    Sighting::new(status, amount, origin, observed_at).expect("known status")
 }
 
 fn page() -> Account {
@@ -292,9 +295,8 @@ fn page() -> Account {
 
 #[test]
 fn another_currency_is_refused_from_a_transaction_a_look_and_a_list() {
-    let mut foreign = transaction("HELD", -100, 1);
-    foreign.currency = "IDR".to_owned();
-    let foreign = Sighting::of(&foreign, 2).expect("known status");
+    let mut foreign = sighting("HELD", -100, 1, 2);
+    foreign.origin = Some(Origin { created_at: 1, currency: "IDR".to_owned() });
     let check = |error: BooksError| {
         assert_eq!(error.to_string(), "amount is in `IDR`: expected `AUD`, the account's currency");
     };
@@ -320,7 +322,7 @@ fn the_quiet_period_begins_anew_only_when_money_moves() {
 
 #[test]
 fn an_unexplained_part_stays_until_books_and_bank_agree() {
-    let seen = |amount, at| Sighting::of(&transaction("SETTLED", amount, at), at).expect("known");
+    let seen = |amount, at| sighting("SETTLED", amount, at, at);
     let book = |page: &Account, seen: &Sighting| match page.book(None, seen, 0).expect("small") {
         Booking::Booked(page, _) => page,
         other => panic!("not booked: {other:?}"),

@@ -1,0 +1,130 @@
+//! This app's knobs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use banks::Token;
+
+/// The bank's address when none is given.
+const UP_API_URL: &str = "https://api.up.com.au/api/v1";
+
+/// Longest token file read: a longer one is not a token.
+const TOKEN_FILE_BYTES_MAX: u64 = 4096;
+
+/// Shortest quiet period: the clock looks once a second.
+const QUIET_PERIOD_MIN: Duration = Duration::from_secs(1);
+
+/// Longest quiet period: a day in which nothing is called unexplained helps nobody.
+const QUIET_PERIOD_MAX: Duration = Duration::from_hours(24);
+
+/// Flags and variables of the balance-reconciler.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// How long an account must be quiet before a difference is called unexplained (`2m`, `10s`)
+    #[arg(long, env = "QUIET_PERIOD", default_value = "2m", value_parser = quiet_period)]
+    pub quiet_period: Duration,
+
+    /// Declared source whose accounts are reconciled; records of others are passed over
+    #[arg(long, env = "RECONCILED_SOURCE", default_value = "up")]
+    pub source: String,
+
+    /// Base of the bank's API
+    #[arg(long, env = "UP_API_URL", default_value = UP_API_URL)]
+    pub up_api_url: String,
+
+    /// The bank's token; prefer the variable, other users can see flags
+    #[arg(long, env = "UP_API_TOKEN", hide_env_values = true, value_parser = Token::new)]
+    pub up_api_token: Option<Token>,
+
+    /// File with the bank's token
+    #[arg(long, env = "UP_API_TOKEN_FILE", conflicts_with = "up_api_token")]
+    pub up_api_token_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The token from the variable or the file; refuses when there is neither.
+    pub fn token(&self) -> anyhow::Result<Token> {
+        if let Some(token) = &self.up_api_token {
+            return Ok(token.clone());
+        }
+        let path = self.up_api_token_file.as_ref().context(
+            "no bank token: set UP_API_TOKEN, or UP_API_TOKEN_FILE to a file that holds it",
+        )?;
+        let reading = || format!("reading the bank's token from {}", path.display());
+        let size = std::fs::metadata(path).with_context(reading)?.len();
+        ensure!(
+            size <= TOKEN_FILE_BYTES_MAX,
+            "{} has {size} bytes: expected a file with the bank's token and nothing else",
+            path.display()
+        );
+        let text = std::fs::read_to_string(path).with_context(reading)?;
+        Token::new(&text).with_context(reading)
+    }
+}
+
+fn quiet_period(text: &str) -> Result<Duration, String> {
+    let given: Option<Duration> =
+        text.parse::<jiff::SignedDuration>().ok().and_then(|span| span.try_into().ok());
+    let is_in = |period: &Duration| (QUIET_PERIOD_MIN..=QUIET_PERIOD_MAX).contains(period);
+    given.filter(is_in).ok_or_else(|| {
+        "expected a time from 1s to 24h with its unit, such as `2m` or `10s`".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_period_has_a_unit_and_bounds() {
+        let check = |text: &str, expect: Option<u64>| {
+            assert_eq!(quiet_period(text).ok().map(|period| period.as_secs()), expect, "{text}");
+        };
+        check("2m", Some(120));
+        check("10s", Some(10));
+        check("1h 30m", Some(5_400));
+        check("24h", Some(86_400));
+        check("120", None);
+        check("0s", None);
+        check("-2m", None);
+        check("25h", None);
+        check("soon", None);
+    }
+
+    fn config(file: Option<PathBuf>) -> Config {
+        Config {
+            quiet_period: Duration::from_mins(2),
+            source: "up".to_owned(),
+            up_api_url: UP_API_URL.to_owned(),
+            up_api_token: None,
+            up_api_token_file: file,
+        }
+    }
+
+    #[test]
+    fn a_missing_token_names_the_variables() {
+        let refused = config(None).token().expect_err("there is none");
+        assert_eq!(
+            refused.to_string(),
+            "no bank token: set UP_API_TOKEN, or UP_API_TOKEN_FILE to a file that holds it"
+        );
+    }
+
+    #[test]
+    fn a_token_file_is_read_without_its_line_end() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("token");
+        let check = |content: &str, expect: Result<Token, &str>| {
+            std::fs::write(&path, content).expect("the test's own file");
+            let read = config(Some(path.clone())).token();
+            assert_eq!(
+                read.map_err(|error| format!("{error:#}").contains(&*path.to_string_lossy())),
+                expect.map_err(|_| true)
+            );
+        };
+        check("up:test:1\n", Ok(Token::new("up:test:1").expect("usable")));
+        check("", Err("empty"));
+        check(&"x".repeat(5_000), Err("too long"));
+    }
+}

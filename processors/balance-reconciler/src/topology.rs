@@ -1,0 +1,58 @@
+//! Which topics and stores are connected to what?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use banks::{Bank, SystemClock, UpClient, UpConfig};
+use schemas::{AccountObserved, TransactionEnriched, topics};
+use streams::{AsyncOptions, Effects, Source, Store, Topology};
+
+use crate::config::Config;
+use crate::ledger::{Ledger, Row};
+use crate::processor::{Desk, Reconciler};
+
+/// Consumer group, and prefix of the changelog and the dead letters.
+pub const APPLICATION_ID: &str = "balance-reconciler";
+
+/// How often the clock looks at accounts that wait for the quiet period.
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// The graph, with Up as the bank.
+pub fn topology(config: &Config) -> anyhow::Result<Topology> {
+    let up = UpConfig::new(&config.up_api_url, config.token()?).context("reading UP_API_URL")?;
+    build(config, |http| Arc::new(UpClient::new(up, http, Arc::new(SystemClock))))
+}
+
+/// The graph, with the bank that `bank` makes of the sub-topology's HTTP client.
+pub fn build(
+    config: &Config,
+    bank: impl FnOnce(reqwest::Client) -> Arc<dyn Bank>,
+) -> anyhow::Result<Topology> {
+    let mut builder = Topology::builder(APPLICATION_ID);
+    let mut sub = builder.sub_topology("reconcile", Effects::Read);
+    let transactions: Source<String, TransactionEnriched> =
+        sub.source("transactions", topics::TRANSACTIONS_ENRICHED);
+    let balances: Source<String, AccountObserved> =
+        sub.source("balances", topics::ACCOUNTS_OBSERVED);
+    let store: Store<String, Row> = sub.store("ledger");
+    let statements = sub.sink("statements", topics::BALANCES_RECONCILED);
+    let (store_id, sink_id) = (store.id(), statements.id());
+    let desk = Desk {
+        ledger: Ledger::new(store),
+        statements,
+        bank: bank(sub.http_client().context("making the HTTP client")?),
+        source: config.source.clone(),
+        quiet_period: config.quiet_period,
+    };
+    let options = AsyncOptions::default();
+    let books = desk.clone();
+    let book = move || Reconciler::<TransactionEnriched>::new(books.clone());
+    sub.async_processor("book", &transactions, book, options)
+        .stores([store_id])
+        .sinks([sink_id])
+        .punctuate_every(JUDGE_EVERY);
+    let compare = move || Reconciler::<AccountObserved>::new(desk.clone());
+    sub.async_processor("compare", &balances, compare, options).stores([store_id]).sinks([sink_id]);
+    builder.build().context("building the topology")
+}
