@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{
     disposition::Failure,
     record::{Headers, Outgoing, Position, RawRecord, Timestamp},
@@ -109,7 +107,7 @@ pub(crate) fn letter(topic: &Arc<str>, record: &RawRecord, reason: &Reason) -> O
         topic: Arc::clone(topic),
         partition: None,
         key: record.key.clone(),
-        value: record.value.as_ref().map(Bytes::clone),
+        value: record.value.clone(),
         timestamp: Some(record.timestamp),
         headers,
     }

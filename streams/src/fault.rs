@@ -64,9 +64,8 @@ impl Classify for Fault {
             Self::NotConnected { .. } | Self::State { .. } | Self::StateKey { .. } => {
                 Disposition::Halt
             }
-            Self::Encode { .. } | Self::Key(_) => Disposition::DeadLetter,
             Self::Decode(DecodeError::Unavailable { .. }) => Disposition::wait(REGISTRY_WAIT),
-            Self::Decode(_) => Disposition::DeadLetter,
+            Self::Encode { .. } | Self::Key(_) | Self::Decode(_) => Disposition::DeadLetter,
         }
     }
 }

@@ -14,6 +14,7 @@ mod node;
 mod processor;
 mod record;
 pub mod registry;
+mod runtime;
 mod store;
 mod task;
 #[cfg(any(test, feature = "testing"))]
@@ -32,5 +33,6 @@ pub use names::Names;
 pub use node::{LedgerEntry, LedgerState};
 pub use processor::{AsyncOptions, AsyncProcessor, Begin, Effect, Outcome, Processor, Value};
 pub use record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp};
+pub use runtime::{CheckError, LogFormat, StartError, StreamsArgs, init_telemetry, main};
 pub use task::{Halt, RetryPolicy};
 pub use topology::{Effects, Sink, Source, Store, Topology};

@@ -106,6 +106,7 @@ impl Input {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
 fn fail<E: Classify>(error: E) -> Failure {
     Failure::of(&error)
 }

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod http;
+mod reading;
 
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,14 @@ pub enum RegistryError {
     NotRegistered {
         /// The subject.
         subject: String,
+    },
+    /// A value that is not what its schema says.
+    #[error("the value cannot be read by schema id {id}: {reason}")]
+    Undecodable {
+        /// Id of the writer's schema.
+        id: u32,
+        /// Where it departs.
+        reason: String,
     },
     /// An id it does not know, or whose schema is not Avro.
     #[error("schema id {id} cannot be had from the schema registry {url}: {reason}")]

@@ -37,7 +37,7 @@ pub(crate) use lanes::Lane;
 use lanes::Lanes;
 use offsets::OffsetTracker;
 pub use retry::RetryPolicy;
-pub use sends::SendId;
+pub(crate) use sends::SendId;
 use sends::{Purpose, Sends};
 pub(crate) use setup::{Environment, TaskSettings};
 
@@ -146,6 +146,7 @@ struct Entry {
     failures: u32,
     /// Calls made.
     calls: u32,
+    called_at: Timestamp,
     first_failure_at: Option<Timestamp>,
 }
 
@@ -205,7 +206,7 @@ impl Task {
         }
         self.wake(now);
         self.begin_ready(now);
-        self.call_recorded();
+        self.call_recorded(now);
         self.punctuate(now);
         self.advance_commit(now);
         self.regulate();
@@ -274,6 +275,11 @@ impl Task {
         }
     }
 
+    /// Entries of all stores.
+    pub(crate) fn state_len(&self) -> usize {
+        self.state.iter().map(KeyValueStore::len).sum()
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn state(&self, store: usize) -> Option<&KeyValueStore> {
         self.state.get(store)
@@ -315,6 +321,7 @@ impl Task {
                 stage: Stage::Waiting,
                 failures: 0,
                 calls: 0,
+                called_at: 0,
                 first_failure_at: None,
             },
         );

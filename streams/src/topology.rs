@@ -171,7 +171,6 @@ pub(crate) enum Order {
 
 pub(crate) struct NodeSpec {
     pub(crate) name: String,
-    pub(crate) source: usize,
     pub(crate) order: Order,
     pub(crate) options: AsyncOptions,
     pub(crate) connections: Connections,

@@ -45,7 +45,7 @@ impl Task {
                 self.apply(writes, Some(&record));
                 match step {
                     Step::Done => self.finish(id),
-                    Step::Call(pending) => self.call(id, pending),
+                    Step::Call(pending) => self.call(id, pending, now),
                     Step::CallWhenAcknowledged(pending) => {
                         let mark = self.sends.mark();
                         if let Some(entry) = self.entries.get_mut(&id) {
@@ -61,14 +61,14 @@ impl Task {
     }
 
     /// Calls for records whose intent is acknowledged by now.
-    pub(super) fn call_recorded(&mut self) {
+    pub(super) fn call_recorded(&mut self, now: Timestamp) {
         for id in std::mem::take(&mut self.recording) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             match std::mem::replace(&mut entry.stage, Stage::Waiting) {
                 Stage::Recording { pending, mark } if self.sends.is_acknowledged(mark) => {
                     let node = self.inputs[entry.input].node;
                     self.nodes[node].in_flight = self.nodes[node].in_flight.saturating_sub(1);
-                    self.call(id, pending);
+                    self.call(id, pending, now);
                 }
                 stage => {
                     entry.stage = stage;
@@ -78,12 +78,13 @@ impl Task {
         }
     }
 
-    fn call(&mut self, id: EntryId, pending: Opaque) {
+    fn call(&mut self, id: EntryId, pending: Opaque, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let node = &mut self.nodes[self.inputs[entry.input].node];
         let future = node.node.call(&pending);
         node.in_flight = node.in_flight.saturating_add(1);
         entry.calls = entry.calls.saturating_add(1);
+        entry.called_at = now;
         entry.stage = Stage::Calling { pending };
         let metrics = &self.settings.metrics;
         metrics.calls_total.with_label_values(&[&node.name]).inc();
@@ -105,10 +106,14 @@ impl Task {
             return;
         };
         let (record, calls) = (Arc::clone(&entry.record), entry.calls);
+        let took_ms = u64::try_from(now.saturating_sub(entry.called_at)).unwrap_or_default();
         let node = self.inputs[entry.input].node;
         let state = &mut self.nodes[node];
         state.in_flight = state.in_flight.saturating_sub(1);
-        self.settings.metrics.calls_in_flight.with_label_values(&[&state.name]).dec();
+        let metrics = &self.settings.metrics;
+        metrics.calls_in_flight.with_label_values(&[&state.name]).dec();
+        let took = std::time::Duration::from_millis(took_ms).as_secs_f64();
+        metrics.call_seconds.with_label_values(&[&state.name]).observe(took);
         let completed = answer.and_then(|answer| {
             self.invoke(node, Some(&record), now, |node, ctx| {
                 node.complete(ctx, &pending, answer, calls)
@@ -134,7 +139,7 @@ impl Task {
                     (self.nodes[node].name.clone(), entry.record.position.clone());
                 self.halt(&name, Some(position), failure.message);
             }
-            Disposition::DeadLetter => self.give_up(id, pending, &failure, now),
+            Disposition::DeadLetter => self.give_up(id, pending.as_ref(), &failure, now),
             Disposition::Retry(retry) => self.rest(id, pending, &failure, retry, now),
         }
     }
@@ -158,7 +163,7 @@ impl Task {
         let is_spent = entry.failures >= self.settings.retry.attempts_max;
         let may_repeat = pending.as_ref().is_none_or(|pending| node.node.may_repeat(pending, at));
         if is_spent || !may_repeat {
-            self.give_up(id, pending, failure, now);
+            self.give_up(id, pending.as_ref(), failure, now);
             return;
         }
         tracing::debug!(
@@ -179,19 +184,25 @@ impl Task {
             self.resting.pop();
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             match std::mem::replace(&mut entry.stage, Stage::Waiting) {
-                Stage::Resting { pending: Some(pending) } => self.call(id, pending),
+                Stage::Resting { pending: Some(pending) } => self.call(id, pending, now),
                 Stage::Resting { pending: None } => self.ready.push_front(id),
                 stage => entry.stage = stage,
             }
         }
     }
 
-    fn give_up(&mut self, id: EntryId, pending: Option<Opaque>, failure: &Failure, now: Timestamp) {
+    fn give_up(
+        &mut self,
+        id: EntryId,
+        pending: Option<&Opaque>,
+        failure: &Failure,
+        now: Timestamp,
+    ) {
         let Some(entry) = self.entries.get(&id) else { return };
         let (record, calls) = (Arc::clone(&entry.record), entry.calls);
         let node = self.inputs[entry.input].node;
         let ended = self.invoke(node, Some(&record), now, |node, ctx| {
-            node.give_up(ctx, pending.as_ref(), failure, calls)
+            node.give_up(ctx, pending, failure, calls)
         });
         match ended {
             Ok((GiveUp::Finished, writes)) => {

@@ -6,7 +6,7 @@ use crate::record::RawRecord;
 
 /// A record on its way, in the order of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SendId(pub(crate) u64);
+pub(crate) struct SendId(pub(crate) u64);
 
 /// What a record on its way is for.
 #[derive(Clone, Debug)]

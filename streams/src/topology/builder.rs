@@ -200,7 +200,9 @@ impl SubTopologyBuilder<'_> {
                 application_id: application_id.clone(),
             })
         });
-        self.node(name, source, Order::Key, options, supplier).stores([id])
+        let mut node = self.node(name, source, Order::Key, options, supplier);
+        node.stores([id]);
+        node
     }
 
     fn any_store<K, V>(&mut self, name: &str, kind: StoreKind) -> Store<K, V> {
@@ -234,7 +236,6 @@ impl SubTopologyBuilder<'_> {
         }
         sub.nodes.push(NodeSpec {
             name: name.to_owned(),
-            source: source.index,
             order,
             options,
             connections: Connections { sub: sub_index, ..Connections::default() },
@@ -280,7 +281,7 @@ pub struct NodeBuilder<'a> {
 
 impl NodeBuilder<'_> {
     /// Stores it may use.
-    pub fn stores(mut self, stores: impl IntoIterator<Item = StoreId>) -> Self {
+    pub fn stores(&mut self, stores: impl IntoIterator<Item = StoreId>) -> &mut Self {
         for store in stores {
             if store.sub == self.sub.index {
                 self.spec().connections.stores.push(store.index);
@@ -292,7 +293,7 @@ impl NodeBuilder<'_> {
     }
 
     /// Sinks it may write.
-    pub fn sinks(mut self, sinks: impl IntoIterator<Item = SinkId>) -> Self {
+    pub fn sinks(&mut self, sinks: impl IntoIterator<Item = SinkId>) -> &mut Self {
         for sink in sinks {
             if sink.sub == self.sub.index {
                 self.spec().connections.sinks.push(sink.index);
@@ -304,7 +305,7 @@ impl NodeBuilder<'_> {
     }
 
     /// Calls its `punctuate` by wall-clock time.
-    pub fn punctuate_every(mut self, every: Duration) -> Self {
+    pub fn punctuate_every(&mut self, every: Duration) -> &mut Self {
         self.spec().punctuate_every = Some(every);
         self
     }

@@ -166,7 +166,7 @@ impl Effect for Tell {
     }
 
     fn key_validity(&self) -> Duration {
-        Duration::from_secs(86_400)
+        Duration::from_hours(24)
     }
 
     fn call(
