@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use blocking::RegistrySchemas;
+pub use reading::readable;
 
 use self::http::Call;
 use crate::topology_file::DeclaredSchema;

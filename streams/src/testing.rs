@@ -3,5 +3,7 @@
 mod driver;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 pub use driver::{DeadLetter, DriverError, StoreView, TestDriver};

@@ -38,7 +38,7 @@ fn json(value: Avro) -> Json {
         | Avro::LocalTimestampNanos(value) => value.into(),
         Avro::Float(value) => value.into(),
         Avro::Double(value) => value.into(),
-        Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => text(bytes),
+        Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => readable(bytes),
         Avro::String(text) | Avro::Enum(_, text) => text.into(),
         Avro::Union(_, value) => json(*value),
         Avro::Array(items) => items.into_iter().map(json).collect(),
@@ -54,12 +54,14 @@ fn json(value: Avro) -> Json {
     }
 }
 
-/// Bytes as a person reads them.
-pub(super) fn text(bytes: Vec<u8>) -> Json {
+/// Bytes as a person reads them: text when they are UTF-8, else `{"hex": ...}`.
+pub fn readable(bytes: Vec<u8>) -> Json {
     match String::from_utf8(bytes) {
         Ok(text) => text.into(),
         Err(error) => {
-            let hex: String = error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            let bytes = error.as_bytes().iter();
+            let hex = bytes.flat_map(|byte| [byte >> 4, byte & 0xf]);
+            let hex: String = hex.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
             json!({ "hex": hex })
         }
     }

@@ -227,6 +227,17 @@ impl TestDriver {
         self.is_committing = false;
     }
 
+    /// Time passes while the process is not there: nothing runs.
+    pub fn skip(&mut self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.now = self.now.saturating_add(by_ms);
+    }
+
+    /// The graph as text.
+    pub fn describe(&self) -> String {
+        self.topology.describe()
+    }
+
     /// The process dies and comes back: state from the changelogs, input from the committed
     /// offsets. Commits are no longer held.
     pub fn restart(&mut self) -> Result<(), DriverError> {
