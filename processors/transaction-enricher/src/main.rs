@@ -1,3 +1,33 @@
-//! The transaction-enricher processor.
+//! Asks the bank about every event and records what it answered.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use transaction_enricher::{Config, outline, topology};
+
+/// Asks the bank about every event and records what it answered.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    streams: streams::StreamsArgs,
+    #[command(flatten)]
+    config: Config,
+}
+
+fn main() -> ExitCode {
+    let Args { streams, config } = Args::parse();
+    let describe = streams.describe;
+    streams::main(
+        streams,
+        |metrics| {
+            if describe { outline(&config) } else { topology(&config, metrics) }
+        },
+    )
+}
+
+#[test]
+fn command_line_is_valid() {
+    use clap::CommandFactory as _;
+    Args::command().debug_assert();
+}

@@ -1,0 +1,58 @@
+//! What the bank is asked about one event.
+
+use std::sync::Arc;
+
+use banks::{Account, Bank, BankError, Observed, Transaction};
+
+use crate::error::Error;
+
+/// What to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A transaction, then the account it belongs to.
+    Transaction(String),
+    /// An account whose transaction was deleted.
+    Account(String),
+}
+
+/// What the bank answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Findings {
+    /// The transaction; its account is missing when the bank no longer knows that one.
+    Transaction { transaction: Box<Observed<Transaction>>, account: Option<Observed<Account>> },
+    /// The bank does not know the transaction: it was deleted meanwhile.
+    Gone,
+    /// The account alone.
+    Account(Option<Observed<Account>>),
+}
+
+/// Asks. The transaction comes first: the balance must be at least as new, or the books would look
+/// off by this very transaction.
+pub(crate) async fn ask(
+    bank: Arc<dyn Bank>,
+    source: String,
+    subject: Subject,
+) -> Result<Findings, Error> {
+    let inquiry = async {
+        match subject {
+            Subject::Account(id) => Ok(Findings::Account(found(bank.account(&id).await)?)),
+            Subject::Transaction(id) => {
+                let Some(transaction) = found(bank.transaction(&id).await)? else {
+                    return Ok(Findings::Gone);
+                };
+                let account = found(bank.account(&transaction.value.account_id).await)?;
+                Ok(Findings::Transaction { transaction: Box::new(transaction), account })
+            }
+        }
+    };
+    inquiry.await.map_err(|error| Error::bank(&source, error))
+}
+
+/// Not found is an answer: things are deleted at any time.
+fn found<T>(answer: Result<T, BankError>) -> Result<Option<T>, BankError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(BankError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
