@@ -1,0 +1,215 @@
+//! Webhooks at the bank, by its API.
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use banks::{DeliveryLog, SystemClock, Token, UpClient, UpConfig, Webhook};
+use clap::Args;
+use serde_json::{Value, json};
+use signatures::source::{SecretSite, SecretStore as _, SourceConfig};
+
+use super::secret_file::SecretFile;
+use crate::cli::Shared;
+use crate::config::Environment;
+use crate::table::Table;
+use crate::{declaration, output};
+
+/// Where the bank is and the token it knows us by.
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// The bank's API.
+    #[arg(long, env = "UP_API_URL", default_value = "https://api.up.com.au/api/v1")]
+    api_url: String,
+    /// File with the personal access token; else it is taken from the variable `UP_API_TOKEN`.
+    #[arg(long, env = "UP_API_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// A new webhook.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Where the bank shall post, such as `https://example.org/webhooks/up`.
+    #[arg(long)]
+    url: String,
+    /// A note for the bank's list, at most 64 characters.
+    #[arg(long)]
+    description: Option<String>,
+    /// The declared source it is for.
+    #[arg(long, default_value = "up")]
+    source: String,
+    /// Where to keep the secret; else the file that the source declares.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Overwrite a secret that is in the file already.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// One webhook.
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The bank's id of the webhook; `webhook list` shows it.
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Delivery attempts of one webhook.
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    #[command(flatten)]
+    one: One,
+    /// So many attempts, newest first.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: usize,
+    /// Show the posted bodies too.
+    #[arg(long)]
+    bodies: bool,
+}
+
+impl Connection {
+    fn client(&self) -> anyhow::Result<UpClient> {
+        let config = UpConfig::new(&self.api_url, self.token()?)?;
+        let http = UpClient::http_client().context("making an HTTP client")?;
+        Ok(UpClient::new(config, http, Arc::new(SystemClock)))
+    }
+
+    fn token(&self) -> anyhow::Result<Token> {
+        // not a flag: a token on the command line is in every list of processes
+        if let Some(token) = Environment.env("UP_API_TOKEN") {
+            return Token::new(&token).context("reading the token in UP_API_TOKEN");
+        }
+        let file = self.token_file.as_ref().context(
+            "no token for the bank: set UP_API_TOKEN (from https://api.up.com.au), or UP_API_TOKEN_FILE",
+        )?;
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("reading the token in {}", file.display()))?;
+        Token::new(&text).with_context(|| format!("reading the token in {}", file.display()))
+    }
+}
+
+pub(super) async fn create(args: Create, shared: &Shared) -> anyhow::Result<ExitCode> {
+    let path = match args.secret_file {
+        Some(path) => path,
+        None => declared_file(&declaration::source(shared, &args.source)?)?,
+    };
+    let client = args.connection.client()?;
+    let place = SecretFile::prepare(&path, args.replace)?;
+    let created = client.create_webhook(&args.url, args.description.as_deref()).await?;
+    let id = created.webhook.id;
+    let kept = match place.keep(created.secret.reveal()) {
+        Ok(kept) => kept,
+        Err(error) => {
+            // a webhook whose secret nobody has would only be rejected
+            let undone = client.delete_webhook(&id).await;
+            let advice = match undone {
+                Ok(()) => "the webhook was deleted again".to_owned(),
+                Err(_) => format!("delete it with `bankstream webhook delete {id}`"),
+            };
+            return Err(anyhow::Error::new(error).context(advice));
+        }
+    };
+    if shared.json {
+        let secret_file = kept.display().to_string();
+        output::json(&json!({ "id": id, "url": args.url, "secret_file": secret_file }))?;
+    } else {
+        output::line(&format!("webhook {id} posts to {}", args.url))?;
+        output::line(&format!("its secret is in {}", kept.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first secret of the source that is a file.
+fn declared_file(source: &SourceConfig) -> anyhow::Result<PathBuf> {
+    let file = source.secrets.iter().find_map(|secret| match &secret.site {
+        SecretSite::File(path) => Some(path.clone()),
+        SecretSite::Env(_) => None,
+    });
+    file.with_context(|| {
+        format!(
+            "source `{}` declares no secret in a file; name one with --secret-file and declare it",
+            source.name
+        )
+    })
+}
+
+pub(super) async fn list(connection: &Connection, json: bool) -> anyhow::Result<ExitCode> {
+    let webhooks = connection.client()?.webhooks().await?;
+    if json {
+        let webhooks: Vec<Value> = webhooks.iter().map(webhook_json).collect();
+        output::json(&json!({ "webhooks": webhooks }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["id", "created", "url", "description"]);
+    for Webhook { id, url, description, created_at } in webhooks {
+        table.row(&[id, time(created_at), url, description.unwrap_or_default()]);
+    }
+    output::line(&table.render())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn ping(args: &One, json: bool) -> anyhow::Result<ExitCode> {
+    let event = args.connection.client()?.ping_webhook(&args.id).await?;
+    if json {
+        output::json(&json!({ "event_id": event }))?;
+    } else {
+        output::line(&format!("the bank will post PING event {event}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn logs(args: &Logs, json: bool) -> anyhow::Result<ExitCode> {
+    let logs = args.one.connection.client()?.webhook_logs(&args.one.id, args.limit).await?;
+    if json {
+        let logs: Vec<Value> = logs.iter().map(|log| log_json(log, args.bodies)).collect();
+        output::json(&json!({ "logs": logs }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["time", "event", "status", "answer"]);
+    for log in &logs {
+        let answer = log.response_status.map_or("-".to_owned(), |status| status.to_string());
+        table.row(&[time(log.created_at), log.event_id.clone(), log.status.clone(), answer]);
+        if args.bodies {
+            table.row(&["", &log.request_body, "", ""]);
+        }
+    }
+    output::line(&table.render())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn delete(args: &One, json: bool) -> anyhow::Result<ExitCode> {
+    args.connection.client()?.delete_webhook(&args.id).await?;
+    if json {
+        output::json(&json!({ "deleted": args.id }))?;
+    } else {
+        output::line(&format!("webhook {} is deleted", args.id))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn webhook_json(webhook: &Webhook) -> Value {
+    json!({
+        "id": webhook.id,
+        "url": webhook.url,
+        "description": webhook.description,
+        "created_at": time(webhook.created_at),
+    })
+}
+
+fn log_json(log: &DeliveryLog, body: bool) -> Value {
+    json!({
+        "id": log.id,
+        "event_id": log.event_id,
+        "status": log.status,
+        "response_status": log.response_status,
+        "created_at": time(log.created_at),
+        "body": body.then_some(&log.request_body),
+    })
+}
+
+fn time(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or("-".to_owned(), |time| time.to_string())
+}

@@ -1,0 +1,106 @@
+//! Judges a request offline and explains the verdict.
+mod request;
+mod words;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use signatures::{Explanation, Reason, Scheme, Secret, Verifier, explain};
+use streams::{Clock as _, SystemClock};
+
+use crate::cli::Shared;
+use crate::config::Environment;
+use crate::{declaration, output};
+
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
+
+/// The command line.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("by").required(true).args(["source", "scheme"])))]
+pub(super) struct Args {
+    /// A declared source: its scheme, its secrets, and where its events have their id.
+    #[arg(long)]
+    source: Option<String>,
+    /// A scheme by name, with secrets from --secret-env.
+    #[arg(long, requires = "secret_env", value_parser = Scheme::NAMES)]
+    scheme: Option<String>,
+    /// A variable with an active secret; several times for several.
+    #[arg(long, value_name = "VAR", conflicts_with = "source")]
+    secret_env: Vec<String>,
+    /// A header of the request; once for each.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<OsString>,
+    /// File with the body's exact bytes; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    body: PathBuf,
+    /// When the request came in [default: now].
+    #[arg(long, value_name = "RFC3339")]
+    at: Option<jiff::Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    result: &'static str,
+    reason: Option<Reason>,
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+}
+
+pub(super) fn run(args: &Args, shared: &Shared) -> ExitCode {
+    match judge(args, shared).and_then(|explanation| {
+        say(&explanation, shared.json)?;
+        Ok(explanation)
+    }) {
+        Ok(explanation) if explanation.reason.is_none() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            output::progress(&format!("error: {error:#}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Explanation> {
+    let headers = request::headers(&args.headers)?;
+    let body = request::body(&args.body)?;
+    let now = args.at.map_or_else(|| SystemClock.now(), jiff::Timestamp::as_millisecond);
+    let Some(name) = &args.source else {
+        return Ok(explain(&by_scheme(args)?, &headers, &body, now));
+    };
+    let source = declaration::source(shared, name)?;
+    let verifier = source.verifier(&Environment)?;
+    let mut explanation = explain(&verifier, &headers, &body, now);
+    // genuine and still refused: the ingress needs the event's id
+    if explanation.reason.is_none() && source.event.read(&body).is_err() {
+        explanation.reason = Some(Reason::InvalidPayload);
+    }
+    Ok(explanation)
+}
+
+fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
+    use anyhow::Context as _;
+    use signatures::source::SecretStore as _;
+
+    let name = args.scheme.as_deref().unwrap_or_default();
+    let scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
+    let mut secrets = Vec::with_capacity(args.secret_env.len());
+    for variable in &args.secret_env {
+        let text = Environment.env(variable).with_context(|| {
+            format!("{variable} is not set: set it to the webhook's secret (--secret-env)")
+        })?;
+        let secret = Secret::new(text).with_context(|| format!("reading {variable}"))?;
+        secrets.push((variable.clone(), secret));
+    }
+    Verifier::new(scheme, secrets).context("reading the secrets")
+}
+
+fn say(explanation: &Explanation, json: bool) -> anyhow::Result<()> {
+    if json {
+        let result = if explanation.reason.is_none() { "accepted" } else { "rejected" };
+        return output::json(&Verdict { result, reason: explanation.reason, explanation });
+    }
+    Ok(output::line(&words::text(explanation))?)
+}

@@ -1,0 +1,181 @@
+//! The declaration as the tool needs it: `streams` reads topics, apps and profiles, `signatures` the
+//! sources; here they meet and are checked against each other.
+use std::time::Duration;
+
+use anyhow::Context as _;
+use schemas::topics;
+use signatures::source::SourceConfig;
+use streams::topology_file::{
+    Error, Finding, Findings, Profile, RECORD_OVERHEAD_BYTES, Retention, Severity, TopologyFile,
+    format_duration,
+};
+
+use crate::cli::Shared;
+
+/// The ingress's default body limit, in bytes: its flag `--body-limit`.
+const BODY_BYTES_MAX: i32 = 1024 * 1024;
+
+/// Reads the declaration and the profile in use.
+pub fn load(shared: &Shared) -> anyhow::Result<(TopologyFile, Profile)> {
+    let file = TopologyFile::load(&shared.topology_file)?;
+    let profile = file.profile(&shared.profile)?.clone();
+    Ok((file, profile))
+}
+
+/// The declared source called `name`.
+pub fn source(shared: &Shared, name: &str) -> anyhow::Result<SourceConfig> {
+    let file = TopologyFile::load(&shared.topology_file)?;
+    let shown = file.path().display().to_string();
+    let table = file.sources().get(name).with_context(|| {
+        let known: Vec<String> = file.sources().keys().map(|known| format!("`{known}`")).collect();
+        format!("{shown}: sources: no source `{name}`; declared are {}", known.join(", "))
+    })?;
+    Ok(SourceConfig::from_table(&shown, name, table.clone())?)
+}
+
+/// Everything that can be found wrong without a cluster or a registry.
+pub fn check(shared: &Shared) -> anyhow::Result<Findings> {
+    let file = match TopologyFile::load(&shared.topology_file) {
+        Ok(file) => file,
+        Err(Error::Invalid { findings }) => return Ok(findings),
+        Err(error) => return Err(error.into()),
+    };
+    let mut findings = file.warnings();
+    findings.extend(check_body_limit(&file));
+    findings.extend(check_sources(&file));
+    findings.extend(file.check_schemas());
+    Ok(findings)
+}
+
+/// The largest body the ingress takes must fit on the raw topic, or its 200 could not be kept.
+fn check_body_limit(file: &TopologyFile) -> Vec<Finding> {
+    let least = BODY_BYTES_MAX.saturating_add(RECORD_OVERHEAD_BYTES);
+    let small = file.profiles().iter().filter(|(_, profile)| profile.max_message_bytes < least);
+    small
+        .map(|(name, profile)| {
+            let message = format!(
+                "expected at least {least}: the ingress's body limit of {BODY_BYTES_MAX} and \
+                 {RECORD_OVERHEAD_BYTES} for the rest of the record, found {}",
+                profile.max_message_bytes
+            );
+            let key = format!("profiles.{name}.max_message_bytes");
+            file.finding(Severity::Error, &key, message)
+        })
+        .collect()
+}
+
+fn check_sources(file: &TopologyFile) -> Vec<Finding> {
+    let shown = file.path().display().to_string();
+    let mut findings = Vec::new();
+    let mut sources: Vec<SourceConfig> = Vec::new();
+    for (name, table) in file.sources() {
+        let key = format!("sources.{name}");
+        let wrong = |message: String| file.finding(Severity::Error, &key, message);
+        match SourceConfig::from_table(&shown, name, table.clone()) {
+            Ok(source) => {
+                if let Some(other) = sources.iter().find(|other| other.path == source.path) {
+                    let message = format!("path `{}` is that of `{}` too", source.path, other.name);
+                    findings.push(wrong(message));
+                }
+                sources.push(source);
+            }
+            Err(error) => {
+                let message = error.to_string();
+                let prefix = format!("{shown}: ");
+                findings.push(wrong(message.strip_prefix(&prefix).unwrap_or(&message).to_owned()));
+            }
+        }
+    }
+    findings.extend(check_raw_retention(file, &sources));
+    findings
+}
+
+/// A restarted ingress rebuilds what it has seen from the raw topic.
+fn check_raw_retention(file: &TopologyFile, sources: &[SourceConfig]) -> Option<Finding> {
+    let topic = file.topics().get(topics::WEBHOOKS_RECEIVED)?;
+    let Retention::For(retention) = topic.retention else { return None };
+    let widest = sources.iter().max_by_key(|source| source.dedupe_window)?;
+    let window: Duration = widest.dedupe_window;
+    let message = || {
+        format!(
+            "{} is shorter than the {} for which events of source `{}` are remembered",
+            format_duration(retention),
+            format_duration(window),
+            widest.name
+        )
+    };
+    let key = format!("topics.\"{}\".retention", topics::WEBHOOKS_RECEIVED);
+    (retention < window).then(|| file.finding(Severity::Error, &key, message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use streams::topology_file::TopologyFile;
+
+    use super::{check_body_limit, check_sources};
+
+    const FILE: &str = r#"
+[topics."bank.webhooks.received.v1"]
+partitions = 6
+retention = "30d"
+key = "source and subject id"
+value = "bank.WebhookReceived"
+
+[sources.up]
+preset = "up"
+path = "/webhooks/up"
+secrets = [{ id = "env", env = "UP_WEBHOOK_SECRET" }]
+
+[apps.ingress]
+writes = ["bank.webhooks.received.v1"]
+
+[profiles.testing]
+replication = 1
+min_insync_replicas = 1
+max_message_bytes = 1_114_112
+commit_interval = "100ms"
+session_timeout = "10s"
+"#;
+
+    fn findings(from: &str, to: &str) -> String {
+        assert!(FILE.contains(from), "the sound file has no {from}");
+        let text = FILE.replacen(from, to, 1);
+        let file = TopologyFile::parse(Path::new("topology.toml"), &text).unwrap();
+        let found = check_body_limit(&file).into_iter().chain(check_sources(&file));
+        found.map(|finding| finding.to_string()).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_sound_declaration_has_no_finding() {
+        assert_eq!(findings("30d", "30d"), "");
+        assert_eq!(findings("\"30d\"", "\"forever\""), "");
+    }
+
+    #[test]
+    fn a_body_that_would_not_fit_on_the_topic_is_found() {
+        assert_eq!(
+            findings("1_114_112", "1_114_111"),
+            "topology.toml:19: profiles.testing.max_message_bytes: expected at least 1114112: the \
+             ingress's body limit of 1048576 and 65536 for the rest of the record, found 1114111"
+        );
+    }
+
+    #[test]
+    fn a_raw_topic_that_forgets_before_the_dedupe_window_ends_is_found() {
+        assert_eq!(
+            findings("\"30d\"", "\"6d\""),
+            "topology.toml:4: topics.\"bank.webhooks.received.v1\".retention: 6d is shorter than \
+             the 7d for which events of source `up` are remembered"
+        );
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_used_is_found() {
+        assert!(findings("preset = \"up\"", "preset = \"down\"").contains("sources.up"));
+        let twin = "[sources.twin]\npreset = \"up\"\npath = \"/webhooks/up\"\n\
+                    secrets = [{ id = \"env\", env = \"X\" }]\n[apps.ingress]";
+        assert!(findings("[apps.ingress]", twin).contains("path `/webhooks/up` is that of"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The declared topology as a picture: for a terminal, or as Mermaid for a document.
+use std::fmt::Write as _;
+
+use streams::Effects;
+use streams::topology_file::{AppDeclaration, SubTopologyDeclaration, TopologyFile};
+
+/// The apps in text: what each part reads, keeps and writes.
+pub fn text(file: &TopologyFile) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for app in file.apps().values() {
+        let guarantee = app.guarantee.map(|guarantee| format!(" ({})", guarantee.as_str()));
+        lines.push(format!("{}{}", app.id, guarantee.unwrap_or_default()));
+        lines.extend(app.writes.iter().map(|topic| format!("  --> {topic}")));
+        for (name, sub) in &app.sub_topologies {
+            lines.push(format!("  {name} [effects: {}]", sub.effects.as_str()));
+            lines.extend(sub.reads.iter().map(|topic| format!("    <-- {topic}")));
+            lines.extend(sub.stores.iter().map(|store| format!("    === store {store}")));
+            lines.extend(sub.ledger.iter().map(|ledger| format!("    === ledger {ledger}")));
+            lines.extend(sub.writes.iter().map(|topic| format!("    --> {topic}")));
+        }
+        lines.extend(app.dead_letters.iter().map(|topic| format!("  --x {topic}")));
+    }
+    lines.join("\n")
+}
+
+/// A Mermaid flow chart: apps as boxes, topics as cylinders, the world outside as a rounded box.
+pub fn mermaid(file: &TopologyFile) -> String {
+    let mut chart = Chart { lines: vec!["flowchart LR".to_owned()] };
+    for topic in file.topics().keys() {
+        chart.line(&format!("{}[(\"{topic}\")]", node("topic", topic)));
+    }
+    for app in file.apps().values() {
+        chart.app(app);
+    }
+    chart.lines.join("\n")
+}
+
+struct Chart {
+    lines: Vec<String>,
+}
+
+impl Chart {
+    fn line(&mut self, line: &str) {
+        self.lines.push(format!("    {line}"));
+    }
+
+    fn app(&mut self, app: &AppDeclaration) {
+        let id = node("app", &app.id);
+        if app.sub_topologies.is_empty() {
+            self.line(&format!("{id}[\"{}\"]", app.id));
+            for topic in &app.writes {
+                self.line(&format!("{id} --> {}", node("topic", topic)));
+            }
+            return;
+        }
+        self.line(&format!("subgraph {id}[\"{}\"]", app.id));
+        for (name, sub) in &app.sub_topologies {
+            self.line(&format!("    {}[\"{}\"]", node(&id, name), label(name, sub)));
+        }
+        self.line("end");
+        for (name, sub) in &app.sub_topologies {
+            self.edges(&node(&id, name), sub);
+        }
+    }
+
+    fn edges(&mut self, part: &str, sub: &SubTopologyDeclaration) {
+        for topic in &sub.reads {
+            self.line(&format!("{} --> {part}", node("topic", topic)));
+        }
+        for topic in &sub.writes {
+            self.line(&format!("{part} --> {}", node("topic", topic)));
+        }
+        if sub.effects != Effects::None {
+            let arrow = if sub.effects == Effects::Read { "<-. reads .->" } else { "-. acts .->" };
+            self.line(&format!("{part} {arrow} world([\"the world outside\"])"));
+        }
+    }
+}
+
+fn label(name: &str, sub: &SubTopologyDeclaration) -> String {
+    let mut label = name.to_owned();
+    for store in &sub.stores {
+        // writing to a string does not fail
+        write!(label, "<br/>store: {store}").unwrap_or_default();
+    }
+    if let Some(ledger) = &sub.ledger {
+        write!(label, "<br/>ledger: {ledger}").unwrap_or_default();
+    }
+    label
+}
+
+/// An identifier that Mermaid takes.
+fn node(kind: &str, name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
+    format!("{kind}_{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use streams::topology_file::TopologyFile;
+
+    use super::{mermaid, text};
+
+    const FILE: &str = r#"
+[topics."bank.moves.seen.v1"]
+partitions = 1
+retention = "30d"
+key = "account id"
+value = "bank.MoveSeen"
+
+[topics."coin.drops.made.v1"]
+partitions = 1
+retention = "30d"
+key = "drop id"
+value = "coin.DropMade"
+
+[apps.door]
+writes = ["bank.moves.seen.v1"]
+
+[apps.dropper]
+guarantee = "at_least_once"
+dead_letters = "dropper-dlq"
+
+[apps.dropper.sub_topologies.decide]
+reads = ["bank.moves.seen.v1"]
+writes = ["coin.drops.made.v1"]
+stores = ["seen"]
+effects = "none"
+
+[apps.dropper.sub_topologies.hook]
+reads = ["coin.drops.made.v1"]
+ledger = "effects"
+effects = "write"
+
+[profiles]
+"#;
+
+    fn file() -> TopologyFile {
+        TopologyFile::parse(Path::new("topology.toml"), FILE).unwrap()
+    }
+
+    #[test]
+    fn text_shows_what_each_part_reads_keeps_and_writes() {
+        insta::assert_snapshot!(text(&file()), @r"
+        door
+          --> bank.moves.seen.v1
+        dropper (at_least_once)
+          decide [effects: none]
+            <-- bank.moves.seen.v1
+            === store seen
+            --> coin.drops.made.v1
+          hook [effects: write]
+            <-- coin.drops.made.v1
+            === ledger effects
+          --x dropper-dlq
+        ");
+    }
+
+    #[test]
+    fn mermaid_shows_apps_topics_and_effects() {
+        insta::assert_snapshot!(mermaid(&file()), @r#"
+        flowchart LR
+            topic_bank_moves_seen_v1[("bank.moves.seen.v1")]
+            topic_coin_drops_made_v1[("coin.drops.made.v1")]
+            app_door["door"]
+            app_door --> topic_bank_moves_seen_v1
+            subgraph app_dropper["dropper"]
+                app_dropper_decide["decide<br/>store: seen"]
+                app_dropper_hook["hook<br/>ledger: effects"]
+            end
+            topic_bank_moves_seen_v1 --> app_dropper_decide
+            app_dropper_decide --> topic_coin_drops_made_v1
+            topic_coin_drops_made_v1 --> app_dropper_hook
+            app_dropper_hook -. acts .-> world(["the world outside"])
+        "#);
+    }
+}
