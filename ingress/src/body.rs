@@ -53,7 +53,8 @@ where
     }
 }
 
-fn is_over(declared: Option<u64>, limit: usize) -> bool {
+/// Whether a declared length alone is over the limit.
+pub fn is_over(declared: Option<u64>, limit: usize) -> bool {
     declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use signatures::Reason;
 use streams::Clock;
 use warp::http::HeaderMap;
-use warp::http::header::CONTENT_LENGTH;
+use warp::http::header::{CONTENT_LENGTH, EXPECT};
 
 use crate::answer::Answer;
 use crate::body::{self, BodyError, BodyLimits};
@@ -74,7 +74,12 @@ where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    let body = match body::read(body, content_length(headers), ingress.body).await {
+    let declared = content_length(headers);
+    // A sender that asks before it sends is told before it sends.
+    if headers.contains_key(EXPECT) && body::is_over(declared, ingress.body.bytes) {
+        return Answer::Rejected(Reason::BodyTooLarge);
+    }
+    let body = match body::read(body, declared, ingress.body).await {
         Ok(body) => body,
         Err(BodyError::TooLarge) => return Answer::Rejected(Reason::BodyTooLarge),
         Err(BodyError::Slow | BodyError::Broken) => return Answer::Incomplete,

@@ -28,6 +28,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one poll waits; a stop is noticed this late at most.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// How often in a row the broker may say that there is no such topic: a broker that has just
+/// started answers before it knows all of its topics. Some five seconds.
+const MISSING_ANSWERS_MAX: u32 = 25;
+
 /// Bytes of the topic fetched ahead, in KiB: a start over a long window must not fill the memory.
 const FETCHED_KIB_MAX: u32 = 16 * 1024;
 
@@ -80,29 +84,36 @@ impl Tail {
     /// Reads records from `since` (milliseconds) on, says when the end was reached, and goes on
     /// until `stop`.
     pub(crate) fn run(mut self, since: i64, stop: &CancellationToken) -> Result<(), TailError> {
+        let mut missing = 0;
         while !stop.is_cancelled() {
             match self.assign(since) {
                 Ok(true) => break,
-                Ok(false) => return Err(TailError::NoTopic),
-                Err(error) => {
-                    self.readiness.waiting_for(format!("Kafka: {error}"));
-                    // Waits, and lets the consumer report what it meets.
-                    if let Some(Err(error)) = self.consumer.poll(POLL_TIMEOUT) {
-                        tracing::debug!("waiting for Kafka: {error}");
-                    }
-                }
+                Ok(false) if missing == MISSING_ANSWERS_MAX => return Err(TailError::NoTopic),
+                Ok(false) => missing += 1,
+                Err(error) => self.readiness.waiting_for(format!("Kafka: {error}")),
+            }
+            // Waits, and lets the consumer report what it meets.
+            if let Some(Err(error)) = self.consumer.poll(POLL_TIMEOUT) {
+                tracing::debug!("waiting for Kafka: {error}");
             }
         }
         self.report_progress();
+        // Kafka being away is said once, not with every attempt to reach it.
+        let mut away = false;
         while !stop.is_cancelled() {
             match self.consumer.poll(POLL_TIMEOUT) {
                 None => {}
                 Some(Ok(message)) => {
+                    away = false;
                     let (partition, offset) = (message.partition(), message.offset());
                     note(&mut self.decoder, &self.dedupe, &self.metrics, &message);
                     self.reached(partition, offset.saturating_add(1));
                 }
-                Some(Err(error)) => tracing::warn!("reading {WEBHOOKS_RECEIVED}: {error}"),
+                Some(Err(error)) if !away => {
+                    away = true;
+                    tracing::warn!("reading {WEBHOOKS_RECEIVED}: {error}");
+                }
+                Some(Err(error)) => tracing::debug!("reading {WEBHOOKS_RECEIVED}: {error}"),
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The raw topic on a real Kafka.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,9 +59,11 @@ type Producer = ThreadedProducer<Deliveries>;
 
 /// Settles the ticket of each record when its fate is known, on the producer's own thread, so that
 /// the outcome is kept even when the request it came with is gone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Deliveries {
     metrics: Metrics,
+    /// Kafka was reported to be away. It is said once, not with every attempt to reach it.
+    away: AtomicBool,
 }
 
 impl ClientContext for Deliveries {
@@ -69,7 +72,9 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("producing to {WEBHOOKS_RECEIVED}: {error}: {reason}");
+        if !self.away.swap(true, Ordering::Relaxed) {
+            tracing::warn!("producing to {WEBHOOKS_RECEIVED}: {error}: {reason}");
+        }
     }
 }
 
@@ -78,7 +83,12 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         match result {
-            Ok(_) => ticket.accepted(),
+            Ok(_) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    tracing::info!("producing to {WEBHOOKS_RECEIVED} works again");
+                }
+                ticket.accepted();
+            }
             Err((error, _)) => {
                 self.metrics.publish_failures.inc();
                 tracing::debug!("a record was not acknowledged: {error}");
@@ -183,5 +193,5 @@ fn create(settings: &Settings, metrics: &Metrics) -> Result<Producer, KafkaError
         .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string())
         .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string())
         .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX.to_string())
-        .create_with_context(Deliveries { metrics: metrics.clone() })
+        .create_with_context(Deliveries { metrics: metrics.clone(), away: AtomicBool::new(false) })
 }

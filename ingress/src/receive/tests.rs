@@ -215,6 +215,11 @@ async fn body_over_the_limit_is_refused_whether_or_not_its_length_is_told() {
     let reply = ingress.raw(format!("{head}{chunk}0\r\n\r\n").as_bytes()).await;
     check(&reply, 413, &rejected("body-too-large"));
 
+    // One that asks first is told first: nothing follows the head here.
+    let head = "POST /webhooks/up HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+                expect: 100-continue\r\ncontent-length: 9999999\r\n\r\n";
+    check(&ingress.raw(head.as_bytes()).await, 413, &rejected("body-too-large"));
+
     // Exactly at the limit it is read, and then judged.
     let full = "x".repeat(BODY_BYTES_MAX);
     check(&ingress.post_up("up", &full).await, 401, &rejected("invalid-payload"));
