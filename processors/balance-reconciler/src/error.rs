@@ -113,11 +113,11 @@ fn bank_disposition(error: &BankError) -> Disposition {
         BankError::Unavailable { reason, retry_after, .. } if reason.is_outage() => {
             Disposition::wait(retry_after.unwrap_or(BANK_PAUSE))
         }
-        // an answer of 500 may be about this account only
         BankError::Unavailable { retry_after: Some(after), .. } => Disposition::retry_after(*after),
-        BankError::Unavailable { retry_after: None, .. } => Disposition::retry(),
-        // something between us and the bank may have answered in its place
-        BankError::Malformed { .. }
+        // a 500 may be about this account only, and something between us and the bank may have
+        // answered in its place
+        BankError::Unavailable { retry_after: None, .. }
+        | BankError::Malformed { .. }
         | BankError::WrongResource { .. }
         | BankError::TooLarge { .. }
         | BankError::ForeignLink { .. }

@@ -6,13 +6,14 @@ pub mod books;
 pub mod config;
 pub mod error;
 pub mod ledger;
+pub mod numbers;
 mod opening;
 pub mod processor;
 pub mod statement;
 #[cfg(test)]
 mod testing;
-pub mod topology;
+mod topology;
 pub mod version;
 
 pub use config::Config;
-pub use topology::topology;
+pub use topology::{APPLICATION_ID, outline, topology};

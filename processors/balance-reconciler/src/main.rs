@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use balance_reconciler::{Config, topology};
+use balance_reconciler::{Config, outline, topology};
 use clap::Parser;
 
 /// Keeps the books of every account and holds them against the balance the bank states.
@@ -16,8 +16,14 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    streams::main(args.streams, || topology(&args.config))
+    let Args { streams, config } = Args::parse();
+    let describe = streams.describe;
+    streams::main(
+        streams,
+        |metrics| {
+            if describe { outline(&config) } else { topology(&config, metrics) }
+        },
+    )
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::time::Duration;
 use banks::Bank;
 use schemas::{AccountObserved, BalanceReconciled, Timestamp, TransactionEnriched};
 use streams::{AsyncProcessor, Begin, Context, Record, Sink, Value};
-use tracing::{debug, info};
 
 use crate::account::{Account, Booking, Observation, Opened, Snapshot};
 use crate::error::Error;
 use crate::ledger::{AccountId, Ledger};
+use crate::numbers::{Fate, Numbers};
 use crate::opening;
 use crate::statement::{says_more, statement};
 use crate::version::Sighting;
@@ -25,14 +25,14 @@ pub trait Fact: Value {
     /// The account; none for a deletion whose account nobody knows.
     fn account_id(&self) -> Option<&str>;
 
-    /// The page after this record; `None` when it tells nothing new.
+    /// What becomes of this record; and the page after it, unless it tells nothing new.
     fn apply(
         &self,
         ctx: &mut Context<'_>,
         ledger: &Ledger,
         id: &AccountId,
         page: &Account,
-    ) -> Result<Option<Account>, Error>;
+    ) -> Result<(Fate, Option<Account>), Error>;
 }
 
 impl Fact for TransactionEnriched {
@@ -50,19 +50,16 @@ impl Fact for TransactionEnriched {
         ledger: &Ledger,
         id: &AccountId,
         page: &Account,
-    ) -> Result<Option<Account>, Error> {
+    ) -> Result<(Fate, Option<Account>), Error> {
         let sighting = Sighting::of_enriched(self)?;
         let row = ledger.entry(ctx, id, &self.transaction_id)?;
         match page.book(row, &sighting, ctx.now())? {
             Booking::Booked(page, entry) => {
                 ledger.put_entry(ctx, id, &self.transaction_id, entry)?;
-                Ok(Some(page))
+                Ok((Fate::Booked, Some(page)))
             }
-            Booking::Known => Ok(None),
-            Booking::GoneBeforeOpening => {
-                debug!(reason = "gone-before-opening", "transaction left out of the books");
-                Ok(None)
-            }
+            Booking::Known => Ok((Fate::Known, None)),
+            Booking::GoneBeforeOpening => Ok((Fate::GoneBeforeOpening, None)),
         }
     }
 }
@@ -82,9 +79,12 @@ impl Fact for AccountObserved {
         _ledger: &Ledger,
         _id: &AccountId,
         page: &Account,
-    ) -> Result<Option<Account>, Error> {
+    ) -> Result<(Fate, Option<Account>), Error> {
         let look = Observation { observed_at: self.observed_at, balance: self.balance };
-        Ok(page.observe(look, &self.currency, ctx.now())?)
+        Ok(match page.observe(look, &self.currency, ctx.now())? {
+            Some(page) => (Fate::Compared, Some(page)),
+            None => (Fate::Outdated, None),
+        })
     }
 }
 
@@ -101,17 +101,19 @@ pub struct Desk {
     pub source: String,
     /// How long an account must be quiet before its difference is unexplained.
     pub quiet_period: Duration,
+    /// What is counted.
+    pub numbers: Numbers,
 }
 
 impl Desk {
     /// The account a record is about, or `None` when it is not for these books.
     fn addressee<V: Fact>(&self, record: &Record<String, V>) -> Result<Option<AccountId>, Error> {
         if record.value.source() != self.source {
-            debug!(reason = "other-source", "record passed over");
+            self.numbers.count(Fate::OtherSource);
             return Ok(None);
         }
         let Some(id) = record.value.account_id() else {
-            debug!(reason = "deleted-and-account-unknown", "record passed over");
+            self.numbers.count(Fate::NoAccount);
             return Ok(None);
         };
         if id != record.key {
@@ -128,7 +130,9 @@ impl Desk {
         page: &Account,
         fact: &V,
     ) -> Result<(), Error> {
-        match fact.apply(ctx, &self.ledger, id, page)? {
+        let (fate, after) = fact.apply(ctx, &self.ledger, id, page)?;
+        self.numbers.count(fate);
+        match after {
             Some(after) => self.write(ctx, id, Some(page), after),
             None => Ok(()),
         }
@@ -146,8 +150,10 @@ impl Desk {
         for (transaction, entry) in entries {
             self.ledger.put_entry(ctx, id, &transaction, entry)?;
         }
-        let after = fact.apply(ctx, &self.ledger, id, &account)?.unwrap_or(account);
-        self.write(ctx, id, None, after)
+        let (fate, after) = fact.apply(ctx, &self.ledger, id, &account)?;
+        self.numbers.count(fate);
+        self.numbers.count_opened();
+        self.write(ctx, id, None, after.unwrap_or(account))
     }
 
     fn write(
@@ -202,10 +208,11 @@ impl<V: Fact> Reconciler<V> {
             }
             // not noted as checked: if the record fails, this write is lost with it
             Some(mended) => {
-                info!("sums of an account taken from its rows again");
+                self.desk.numbers.count_mended();
                 ledger.put_account(ctx, id, mended.clone())?;
             }
-            None => info!("opening of an account is incomplete and is made again"),
+            // the opening is incomplete; the caller makes it again
+            None => {}
         }
         Ok(mended)
     }
@@ -217,6 +224,7 @@ impl<V: Fact> Reconciler<V> {
             let quiet_since = page.changed_at.max(awake_since);
             if self.desk.is_over(ctx.now().saturating_sub(quiet_since)) {
                 self.desk.write(ctx, &id, Some(&page), page.judged()?)?;
+                self.desk.numbers.count_unexplained();
             }
         }
         Ok(())

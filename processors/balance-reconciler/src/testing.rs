@@ -84,9 +84,26 @@ impl FakeBank {
         self.set(|state| state.listed.push(listed(id, status, amount, created_at)));
     }
 
-    /// Takes the last transaction off the list.
-    pub(crate) fn unlist(&self) {
-        self.set(|state| drop(state.listed.pop()));
+    /// Takes a transaction off the list; the balance is left as it is.
+    pub(crate) fn unlist(&self, id: &str) {
+        self.set(|state| state.listed.retain(|transaction| transaction.id != id));
+    }
+
+    /// A transaction as it is listed now.
+    pub(crate) fn listed(&self, id: &str) -> Option<banks::Transaction> {
+        self.set(|state| state.listed.iter().find(|listed| listed.id == id).cloned())
+    }
+
+    /// Ids of the held transactions, in the order of the list.
+    pub(crate) fn held(&self) -> Vec<String> {
+        let held = |listed: &&banks::Transaction| listed.status == "HELD";
+        let id = |listed: &banks::Transaction| listed.id.clone();
+        self.set(|state| state.listed.iter().filter(held).map(id).collect())
+    }
+
+    /// The balance as it is now.
+    pub(crate) fn balance(&self) -> i64 {
+        self.set(|state| state.balance)
     }
 
     /// The balance from now on.

@@ -7,6 +7,7 @@ use schemas::{AccountObserved, BalanceReconciled, TransactionEnriched, topics};
 use streams::testing::TestDriver;
 
 use crate::config::Config;
+use crate::numbers::{Fate, Numbers};
 use crate::testing::{FakeBank, enriched, observed};
 
 /// Longer than the quiet period of these tests.
@@ -15,6 +16,7 @@ const QUIET: Duration = Duration::from_secs(130);
 struct App {
     driver: TestDriver,
     bank: FakeBank,
+    numbers: Numbers,
 }
 
 /// What a test reads in a statement.
@@ -34,11 +36,14 @@ impl App {
     /// The application; the bank states 10 000 and lists nothing.
     fn new() -> Self {
         let bank = FakeBank::default();
-        let topology = crate::topology::build(&config(), |_| std::sync::Arc::new(bank.clone()));
+        let numbers = Numbers::new().expect("counters");
+        let topology = crate::topology::build(&Config::of_a_test(), numbers.clone(), |_| {
+            std::sync::Arc::new(bank.clone())
+        });
         let driver = TestDriver::new(topology.expect("a valid graph")).expect("a driver");
         bank.set_balance(10_000);
         bank.set_time(driver.now());
-        Self { driver, bank }
+        Self { driver, bank, numbers }
     }
 
     /// The application with `account-1` opened at 10 000, its statement read.
@@ -121,16 +126,6 @@ impl App {
     /// Messages of the dead letters so far.
     fn dead_letters(&self) -> Vec<String> {
         self.driver.dead_letters().into_iter().map(|letter| letter.reason.message).collect()
-    }
-}
-
-fn config() -> Config {
-    Config {
-        quiet_period: Duration::from_mins(2),
-        source: "up".to_owned(),
-        up_api_url: String::new(),
-        up_api_token: None,
-        up_api_token_file: None,
     }
 }
 
@@ -217,7 +212,7 @@ fn a_spent_budget_or_a_silent_bank_is_waited_out_however_long_it_takes() {
         app.driver.advance(pause);
         assert_eq!(app.said(), [said(10_000, 10_000, 0, "balanced")]);
     };
-    let wait = Duration::from_secs(60);
+    let wait = Duration::from_mins(1);
     check(BankError::RateLimited { reset_at: 0, wait }, wait);
     let silent = BankError::Unavailable {
         what: "account".to_owned(),
@@ -300,7 +295,7 @@ fn a_lost_webhook_is_timing_then_unexplained_and_balanced_when_it_comes_after_al
     assert_eq!(app.said(), [], "one second is missing");
     app.driver.advance(Duration::from_secs(2));
     assert_eq!(app.said(), [said(10_000, 9_000, -1_000, "unexplained")]);
-    app.driver.advance(Duration::from_mins(60));
+    app.driver.advance(Duration::from_hours(1));
     assert_eq!(app.said(), [], "it is said once");
     app.version("transaction-1", "SETTLED", -1_000);
     assert_eq!(app.said(), [said(9_000, 9_000, 0, "balanced")]);
@@ -345,6 +340,8 @@ fn records_that_are_not_for_these_books_are_passed_over() {
     app.pipe(&unknown);
     assert_eq!((app.said(), app.dead_letters()), (vec![], vec![]));
     assert_eq!(app.driver.committed(topics::TRANSACTIONS_ENRICHED), Some(2));
+    let counted = [Fate::OtherSource, Fate::NoAccount].map(|fate| app.numbers.counted(fate));
+    assert_eq!(counted, [1, 1]);
 }
 
 #[test]
@@ -384,4 +381,5 @@ fn bytes_that_are_no_record_are_dead_lettered() {
     assert_eq!(app.said(), [said(10_000, 9_000, 0, "timing")]);
 }
 
+mod lives;
 mod restart;

@@ -21,7 +21,7 @@ fn an_opening_that_was_not_committed_is_made_again() {
     app.driver.hold_commits();
     app.look(10_000);
     // meanwhile the hold expires, and the bank has the money back
-    app.bank.unlist();
+    app.bank.unlist("transaction-1");
     app.bank.set_balance(10_500);
     app.driver.restart().expect("restarts");
     assert_eq!(app.last_said(), Some(said(10_500, 10_500, 0, "balanced")));
@@ -80,7 +80,7 @@ fn a_judgement_survives_a_restart_and_what_waits_is_given_time_again() {
     app.look(8_990);
     assert_eq!(app.last_said(), Some(said(10_000, 8_990, -1_000, "unexplained")));
     app.driver.restart().expect("restarts");
-    app.driver.advance(Duration::from_secs(60));
+    app.driver.advance(Duration::from_mins(1));
     assert_eq!(app.said(), [], "we have been reading for a minute only");
     app.driver.advance(Duration::from_secs(62));
     assert_eq!(app.said(), [said(10_000, 8_990, -1_010, "unexplained")]);
