@@ -1,3 +1,28 @@
-//! The coin-trigger processor.
+//! Drops coins when declared rules are met by transactions, and takes them back.
 
-fn main() {}
+use clap::Parser;
+use coin_trigger::{Config, topology};
+use streams::StreamsArgs;
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Drops coins when declared rules are met by transactions, and takes them back."
+)]
+struct Args {
+    #[command(flatten)]
+    streams: StreamsArgs,
+    #[command(flatten)]
+    config: Config,
+}
+
+fn main() -> std::process::ExitCode {
+    let Args { streams, config } = Args::parse();
+    streams::main(streams, |_metrics| topology(&config))
+}
+
+#[test]
+fn command_line_is_valid() {
+    use clap::CommandFactory as _;
+    Args::command().debug_assert();
+}
