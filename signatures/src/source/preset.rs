@@ -70,12 +70,4 @@ impl Preset {
             Self::Stripe => Duration::from_hours(4 * 24),
         }
     }
-
-    /// Event types that only test the connection.
-    pub const fn ping_types(self) -> &'static [&'static str] {
-        match self {
-            Self::Up => &["PING"],
-            Self::Stripe => &[],
-        }
-    }
 }
