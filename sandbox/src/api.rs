@@ -53,8 +53,8 @@ fn fail(world: &mut World) -> Result<(), Refusal> {
 }
 
 fn route(world: &mut World, request: &Request) -> Result<Answer, Refusal> {
-    let path = request.path.strip_prefix(ROOT).unwrap_or(&request.path);
-    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let below = request.path.strip_prefix(ROOT).and_then(|path| path.strip_prefix('/'));
+    let segments: Vec<_> = below.unwrap_or_default().split('/').collect();
     match (&request.method, segments.as_slice()) {
         (&Method::GET, ["util", "ping"]) => Ok(ping(world)),
         (&Method::GET, ["accounts"]) => accounts::list(world, request),

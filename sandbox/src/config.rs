@@ -45,6 +45,9 @@ pub struct Config {
     /// Attempts before an event is given up.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub retry_attempts: u32,
+    /// How long a webhook's URL may take to answer, in milliseconds; the bank's own value is 30 s.
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub delivery_timeout_ms: u64,
     /// What goes wrong.
     #[command(flatten)]
     pub faults: Faults,
@@ -66,6 +69,7 @@ impl Default for Config {
             retry_base_ms: 1_000,
             retry_cap_ms: 300_000,
             retry_attempts: 20,
+            delivery_timeout_ms: 30_000,
             faults: Faults::default(),
         }
     }

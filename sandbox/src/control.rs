@@ -73,8 +73,8 @@ pub fn answer(world: &mut World, request: &Request) -> Outcome {
 }
 
 fn order(world: &mut World, request: &Request) -> Result<Outcome, Refusal> {
-    let path = request.path.strip_prefix(ROOT).unwrap_or(&request.path);
-    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let below = request.path.strip_prefix(ROOT).and_then(|path| path.strip_prefix('/'));
+    let segments: Vec<_> = below.unwrap_or_default().split('/').collect();
     let answer = match (&request.method, segments.as_slice()) {
         (&Method::GET, ["state"]) => Answer::ok(state::state(world)),
         (&Method::GET, ["events"]) => Answer::ok(state::events(world)),

@@ -1,5 +1,7 @@
 //! An Up-compatible bank with a webhook dispatcher and faults on demand.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use sandbox::{Config, Sandbox};
@@ -29,7 +31,10 @@ enum LogFormat {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let filter = EnvFilter::try_new(&args.log).context("reading the log filter")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

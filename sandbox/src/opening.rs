@@ -34,7 +34,7 @@ pub(super) fn furnish(
             };
             let events = bank.record(new, at)?;
             if let Some(first) = events.first().filter(|_| day <= 2) {
-                bank.tag(&first.transaction, &["Earlier".to_owned(), "Pizza Night".to_owned()])?;
+                bank.tag(&first.transaction, &["Earlier".to_owned(), "Weekend Away".to_owned()])?;
                 bank.attach(&first.transaction, at)?;
             }
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -65,7 +66,7 @@ impl Sandbox {
         let stop = CancellationToken::new();
         let server = Arc::new(Server {
             shared: Arc::new(Shared::new(world)),
-            client: courier::client()?,
+            client: courier::client(Duration::from_millis(config.delivery_timeout_ms))?,
             tasks: TaskTracker::new(),
             day: Mutex::new(stop.child_token()),
             stop: stop.clone(),

@@ -11,7 +11,7 @@ use crate::webhooks::{LogEntry, Webhook};
 /// How long the link to an attachment's file is promised to work.
 const FILE_LINK_MS: i64 = 15 * 60 * 1000;
 /// The card of every purchase.
-const CARD_SUFFIX: &str = "0001";
+const CARD_SUFFIX: &str = "4217";
 
 /// Writes resources with links below one address.
 #[derive(Debug, Clone)]
@@ -237,6 +237,6 @@ fn attributes(transaction: &Transaction) -> Value {
         "createdAt": rfc3339(transaction.created_at),
         "transactionType": transaction.method,
         "note": transaction.note.as_ref().map(|text| json!({ "text": text })),
-        "performingCustomer": { "displayName": "Bobby" },
+        "performingCustomer": { "displayName": "Robin" },
     })
 }

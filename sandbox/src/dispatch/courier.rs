@@ -13,18 +13,16 @@ use super::outbox::{Delivery, Next};
 use crate::webhooks::Response;
 use crate::world::Shared;
 
-/// The bank waits no longer for an answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Of a receiver's answer, so much goes into the delivery log.
 const RESPONSE_BYTES_MAX: usize = 8 * 1024;
 const USER_AGENT: &str = "Up Webhook Dispatcher";
 
-/// The HTTP client of the dispatcher: redirects are answers like any other, proxies of the machine
-/// are not asked.
-pub fn client() -> reqwest::Result<Client> {
+/// The HTTP client of the dispatcher: it waits `timeout` for a whole answer, redirects are answers
+/// like any other, proxies of the machine are not asked.
+pub fn client(timeout: Duration) -> reqwest::Result<Client> {
     Client::builder()
         .user_agent(USER_AGENT)
-        .timeout(TIMEOUT)
+        .timeout(timeout)
         .redirect(Policy::none())
         .no_proxy()
         .build()

@@ -168,6 +168,7 @@ impl Outbox {
         self.counts.failed += 1;
         if delivery.attempts >= self.retries.attempts_max {
             self.counts.given_up += 1;
+            tracing::warn!(event = delivery.event, attempts = delivery.attempts, "event given up");
             self.journal.settle(&delivery.event, Fate::GivenUp);
             return;
         }

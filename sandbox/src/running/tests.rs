@@ -10,6 +10,7 @@ use signatures::{Scheme, Secret, Verifier};
 
 use self::rig::{Bank, Received, Receiver, TOKEN, verifier};
 use crate::Config;
+use crate::faults::Faults;
 
 #[tokio::test]
 async fn an_event_arrives_signed_and_the_log_keeps_its_exact_body() {
@@ -65,6 +66,31 @@ async fn a_receiver_that_is_away_is_undeliverable_until_given_up() {
     assert_eq!(bank.log(&webhook).await, vec![("UNDELIVERABLE".to_owned(), Value::Null); 4]);
     assert_eq!(state["counts"]["given_up"], 1);
     assert_eq!(bank.get("/sandbox/v1/events").await["events"][0]["fate"], "given-up");
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_in_time_is_undeliverable() {
+    // It takes the connection and never says a word.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config { delivery_timeout_ms: 40, retry_attempts: 1, ..Bank::quick() };
+    let bank = Bank::start(config).await;
+    let (webhook, _) = bank.register(&format!("http://{}/", silent.local_addr().unwrap())).await;
+    bank.purchase("clean").await;
+    bank.quiet().await;
+    assert_eq!(bank.log(&webhook).await, [("UNDELIVERABLE".to_owned(), Value::Null)]);
+}
+
+#[tokio::test]
+async fn deliveries_to_a_deleted_webhook_are_dropped() {
+    let receiver = Receiver::start(&[]).await;
+    let faults = Faults { late_ms: 200, ..Faults::default() };
+    let bank = Bank::start(Config { faults, ..Bank::quick() }).await;
+    let (webhook, _) = bank.register(&receiver.url()).await;
+    bank.purchase("late").await;
+    bank.call(Method::DELETE, &format!("/api/v1/webhooks/{webhook}"), Value::Null).await;
+    let state = bank.quiet().await;
+    assert_eq!(state["counts"]["cancelled"], 1);
+    assert!(receiver.received().is_empty());
 }
 
 #[tokio::test]
