@@ -349,3 +349,32 @@ fn a_difference_that_does_not_fit_is_an_error_and_leaves_the_page_alone() {
     let refused = page.observe(look, "AUD", 5).expect_err("does not fit");
     assert_eq!(refused.to_string(), "sum `difference` does not fit 64 bits");
 }
+
+#[test]
+fn rows_of_another_opening_say_nothing() {
+    let page = page();
+    let stray = Entry {
+        version: Version { standing: Standing::Settled, observed_at: 9, amount: -500 },
+        listed: true,
+        opened_at: page.opened_at + 1,
+    };
+    assert_eq!(page.mended(&[stray]), Ok(Some(page.clone())));
+    let booked = page.book(Some(stray), &sighting("HELD", -30, 5, 5), 0).expect("small");
+    let Booking::Booked(after, entry) = booked else { panic!("not booked: {booked:?}") };
+    assert_eq!((after.books.held, after.books.settled), (-30, 0));
+    assert_eq!((entry.opened_at, entry.listed), (page.opened_at, false));
+}
+
+#[test]
+fn sums_are_mended_from_the_rows_and_an_opening_without_all_of_its_rows_does_not_count() {
+    let confirmed = Observation { observed_at: 0, balance: 100 };
+    let listed = vec![("transaction-1".to_owned(), sighting("HELD", -30, 0, 0))];
+    let snapshot = Snapshot { currency: "AUD".to_owned(), opened_at: 0, confirmed, listed };
+    let Opened { account, entries } = snapshot.open(0).expect("small");
+    let rows: Vec<Entry> = entries.values().copied().collect();
+    let mut ahead = account.clone();
+    ahead.books.settled = -999;
+    assert_eq!(ahead.mended(&rows), Ok(Some(account)));
+    assert_eq!(ahead.mended(&[]), Ok(None));
+    assert_eq!(ahead.mended(&[rows[0], rows[0]]), Ok(None));
+}
