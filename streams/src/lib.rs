@@ -1,4 +1,4 @@
-//! A stream-processing runtime on Kafka: topologies, tasks, state, dead letters, a test driver.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod admin;
