@@ -193,7 +193,7 @@ fn a_post_is_one_through_a_restart_before_the_commit() {
 }
 
 #[test]
-fn an_answer_that_never_comes_while_the_key_is_honoured_is_unknown() {
+fn an_answer_that_does_not_come_while_the_key_is_honoured_is_unknown() {
     let server = Server::playing(&[Play::PostSilently; 1_000]);
     let mut driver = driver(MASTODON, Some(&server));
     pipe(&mut driver, &event("a", false));
@@ -243,6 +243,20 @@ fn a_token_that_is_refused_stops_the_application_and_loses_no_post() {
     assert_eq!(driver.committed(topics::POSTS_REQUESTED).unwrap_or_default(), 0);
     driver.restart().expect("restarted");
     assert_eq!(outcomes(&mut driver), ["thanks:a: published, 2"]);
+}
+
+#[test]
+fn an_intent_older_than_its_key_is_not_repeated_after_a_restart() {
+    let server = Server::playing(&[Play::PostSilently, Play::Refuse(401)]);
+    let mut driver = driver(MASTODON, Some(&server));
+    pipe(&mut driver, &event("a", false));
+    driver.advance(Duration::from_mins(56));
+    assert!(driver.halted().is_some());
+    driver.restart().expect("restarted");
+    let told = driver.read::<String, PostPublished>(topics::POSTS_PUBLISHED).expect("read");
+    assert_eq!(told[0].value.outcome, "unknown");
+    assert_eq!((server.requests().len(), server.statuses()), (2, 1));
+    assert_eq!(driver.committed(topics::POSTS_REQUESTED), Some(1));
 }
 
 #[test]

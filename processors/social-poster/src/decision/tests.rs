@@ -104,6 +104,15 @@ fn old_transactions_are_no_news_where_the_rule_says_so() {
 }
 
 #[test]
+fn a_rule_that_changes_its_network_does_not_ask_again() {
+    let dry_run = rules("[rules.a]\ntemplate = 'x'");
+    let mastodon = rules("[rules.a]\ntemplate = 'x'\nnetwork = 'mastodon'");
+    let asked = decide(&dry_run, &settled("t"), 0, Seen::default()).expect("decided");
+    let seen = asked.expect("asked").seen;
+    assert_eq!(decide(&mastodon, &settled("t"), 0, seen).expect("decided"), None);
+}
+
+#[test]
 fn a_request_says_where_it_comes_from_and_where_it_goes() {
     let rules = rules("[rules.a]\ntemplate = 'x'\nnetwork = 'mastodon'\nvisibility = 'private'");
     let decision = decide(&rules, &settled("t"), 7, Seen::default()).expect("decided");
