@@ -1,0 +1,183 @@
+//! Words that must not be in the sources, or only at one place.
+
+use crate::code;
+use crate::tree::{self, File};
+use crate::{assert_clean, assert_found};
+
+/// Where the Kafka client's name may appear: adapters, and tests of the whole.
+const KAFKA_ADAPTERS: [&str; 5] =
+    ["streams/src/", "ingress/src/publish", "ingress/src/tail", "ctl/src/", "tests/"];
+
+/// A word that is banned in code, where, and why.
+struct Ban {
+    word: &'static str,
+    reason: &'static str,
+    applies: fn(path: &str, is_test: bool) -> bool,
+}
+
+const BANS: [Ban; 9] = [
+    Ban { word: "todo!", reason: "write it or leave it out", applies: everywhere },
+    Ban { word: "unimplemented!", reason: "write it or leave it out", applies: everywhere },
+    Ban {
+        word: "#[ignore",
+        reason: "a test that does not run proves nothing",
+        applies: everywhere,
+    },
+    Ban { word: "#[allow(", reason: "write #[expect(lint, reason)]", applies: everywhere },
+    Ban { word: "#![allow(", reason: "write #[expect(lint, reason)]", applies: everywhere },
+    Ban { word: "env::var", reason: "only config.rs reads the environment", applies: not_config },
+    Ban {
+        word: "env::var_os",
+        reason: "only config.rs reads the environment",
+        applies: not_config,
+    },
+    Ban { word: "env::vars", reason: "only config.rs reads the environment", applies: not_config },
+    Ban { word: "rdkafka", reason: "Kafka's client stays behind adapters", applies: not_adapter },
+];
+
+fn everywhere(_: &str, _: bool) -> bool {
+    true
+}
+
+fn not_config(path: &str, _: bool) -> bool {
+    !path.ends_with("/config.rs")
+}
+
+fn not_adapter(path: &str, _: bool) -> bool {
+    !KAFKA_ADAPTERS.iter().any(|prefix| path.starts_with(prefix))
+}
+
+fn banned(file: &File) -> Vec<String> {
+    let blanked = code::blank(&file.text);
+    let flags = code::test_lines(&file.path, &blanked);
+    let mut findings = Vec::new();
+    for (line, (text, is_test)) in blanked.lines().zip(flags).enumerate() {
+        for ban in &BANS {
+            if (ban.applies)(&file.path, is_test) && has_word(text, ban.word) {
+                findings.push(file.finding(line, &format!("`{}`: {}", ban.word, ban.reason)));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether the text has the word, and not only as a part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_inside =
+        |next: Option<char>| next.is_some_and(|next| next.is_alphanumeric() || next == '_');
+    let is_open = word.ends_with('(');
+    text.match_indices(word).any(|(at, found)| {
+        let before = text.get(..at).and_then(|left| left.chars().next_back());
+        let after =
+            text.get(at.saturating_add(found.len())..).and_then(|right| right.chars().next());
+        !is_inside(before) && (is_open || !is_inside(after))
+    })
+}
+
+/// A pause in a test is fine as the step of a loop that waits for a condition, and only there.
+fn sleeps(file: &File) -> Vec<String> {
+    let blanked = code::blank(&file.text);
+    let flags = code::test_lines(&file.path, &blanked);
+    let mut in_loop = false;
+    let mut findings = Vec::new();
+    for (line, (text, is_test)) in blanked.lines().zip(flags).enumerate() {
+        if has_word(text, "fn") {
+            in_loop = false;
+        }
+        if ["loop", "while", "for"].iter().any(|word| has_word(text, word)) {
+            in_loop = true;
+        }
+        if is_test && has_word(text, "sleep(") && !in_loop {
+            findings.push(file.finding(line, "a test sleeps: wait for a condition, in a loop"));
+        }
+    }
+    findings
+}
+
+/// What is left for later belongs to an issue, and a machine's folders to nobody.
+fn leftovers(file: &File) -> Vec<String> {
+    let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
+    let folders = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+    let mut findings = Vec::new();
+    for (line, text) in file.text.lines().enumerate() {
+        for mark in marks.iter().filter(|mark| has_word(text, mark)) {
+            findings.push(file.finding(line, &format!("`{mark}` is left")));
+        }
+        for folder in folders.iter().filter(|folder| has_path(text, folder)) {
+            findings.push(file.finding(line, &format!("`{folder}` is a machine's own path")));
+        }
+    }
+    findings
+}
+
+/// Whether the text has an absolute path that begins with the folder.
+fn has_path(text: &str, folder: &str) -> bool {
+    text.match_indices(folder).any(|(at, _)| {
+        let before = text.get(..at).and_then(|left| left.chars().next_back());
+        !before.is_some_and(|next| next.is_alphanumeric() || "_-.}/".contains(next))
+    })
+}
+
+#[test]
+fn banned_words_are_not_used() {
+    assert_clean(&tree::rust_files().iter().flat_map(banned).collect::<Vec<_>>());
+}
+
+#[test]
+fn tests_do_not_sleep() {
+    assert_clean(&tree::rust_files().iter().flat_map(sleeps).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let files = tree::files();
+    let own = files.iter().filter(|file| file.name() != "Cargo.lock");
+    assert_clean(&own.flat_map(leftovers).collect::<Vec<_>>());
+}
+
+#[test]
+fn scripts_can_be_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    for script in ["run", ".ci/run"] {
+        let metadata = std::fs::metadata(tree::root().join(script)).expect("script is there");
+        let mode = metadata.permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{script} is not executable: chmod +x {script}");
+    }
+}
+
+#[test]
+fn a_planted_word_is_found() {
+    let check = |path: &str, text: &str, expect: &str| {
+        assert_found(&banned(&File::new(path, text)), expect);
+    };
+    check("x/src/a.rs", "fn a() { todo!() }", "todo!");
+    check("x/src/a.rs", "fn a() { unimplemented!() }", "unimplemented!");
+    check("x/src/a.rs", "#[test]\n#[ignore]\nfn a() {}", "a.rs:2: `#[ignore`");
+    check("x/src/a.rs", "#[allow(dead_code)]\nfn a() {}", "#[expect");
+    check("x/src/a.rs", "fn a() { std::env::var(\"B\") }", "only config.rs");
+    check("processors/x/src/a.rs", "use rdkafka::Message;", "behind adapters");
+    let clean = "// todo!\nfn a() { log(\"todo!\") }";
+    assert_clean(&banned(&File::new("x/src/a.rs", clean)));
+    assert_clean(&banned(&File::new("x/src/config.rs", "fn a() { env::var(\"B\") }")));
+}
+
+#[test]
+fn a_planted_sleep_is_found() {
+    let test = |body: &str| format!("#[cfg(test)]\nmod tests {{\n fn a() {{\n{body}\n}}\n}}\n");
+    let sleeping = File::new("x/src/a.rs", &test("  tokio::time::sleep(SECOND).await;"));
+    assert_found(&sleeps(&sleeping), "a.rs:4: a test sleeps");
+    let waiting = test("  while !done() {\n  tokio::time::sleep(STEP).await;\n }");
+    assert_clean(&sleeps(&File::new("x/src/a.rs", &waiting)));
+}
+
+#[test]
+fn a_planted_leftover_is_found() {
+    let check = |text: &str, expect: &str| {
+        assert_found(&leftovers(&File::new("docs/a.md", text)), expect);
+    };
+    check(concat!("// FIX", "ME later"), "is left");
+    check(concat!("cd /ro", "ot/project"), "a machine's own path");
+    check(concat!("see /ho", "me/me/notes"), "a machine's own path");
+    assert_clean(&leftovers(&File::new("docs/a.md", concat!("https://a.example/wo", "rk/b"))));
+}
