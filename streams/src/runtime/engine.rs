@@ -73,7 +73,6 @@ pub(super) struct Engine {
     answers: (Sender<Answer>, Receiver<Answer>),
     generation: u64,
     drain_timeout: Duration,
-    is_commit_out: bool,
     pub(super) halt: Option<Halt>,
     has_joined: bool,
     pauses: Vec<(Arc<str>, i32, bool)>,
@@ -99,7 +98,6 @@ impl Engine {
             answers: channel(),
             generation: 0,
             drain_timeout,
-            is_commit_out: false,
             halt: None,
             has_joined: false,
             pauses: Vec::new(),
@@ -164,11 +162,6 @@ impl Engine {
 
     /// Drains and commits the tasks, within the drain timeout.
     pub(super) fn close(&mut self, keys: &[(usize, i32)], consumer: &Consumer) {
-        // The answer to a commit that is out comes by `poll`, which cannot run here: ask again.
-        for running in self.tasks.values_mut().filter(|running| running.committing.is_some()) {
-            running.commit = running.committing.take();
-        }
-        self.is_commit_out = false;
         let budget_ms = i64::try_from(self.drain_timeout.as_millis()).unwrap_or(i64::MAX);
         let deadline = self.now().saturating_add(budget_ms);
         self.each(keys, |running, _| running.task.drain());
@@ -234,7 +227,7 @@ impl Engine {
     pub(super) fn pump(&mut self, consumer: &Consumer) {
         self.take_reports();
         self.tick();
-        self.commit_later(consumer);
+        self.commit_now(consumer);
         self.apply_pauses(consumer);
         if let Some(reason) = self.producer.fatal_error() {
             self.stop("producer", &reason);
@@ -311,25 +304,14 @@ impl Engine {
         drop(self.calls.spawn_on(answered, &self.handle));
     }
 
-    /// Commits what tasks ask for, without waiting; one commit at a time.
-    fn commit_later(&mut self, consumer: &Consumer) {
-        if self.is_commit_out {
-            return;
-        }
-        let Some(offsets) = self.asked_commits() else { return };
-        self.is_commit_out = true;
-        if let Err(error) = consumer.commit(&offsets, CommitMode::Async) {
-            tracing::warn!(%error, "commit; it is tried again with the next one");
-            self.committed(&offsets, false);
-        }
-    }
-
-    /// Commits what tasks ask for and waits for the answer: partitions are about to go.
+    /// Commits what tasks ask for and waits for the answer, some milliseconds. The client has no other
+    /// way: librdkafka tells of an asynchronous commit only through a callback that rdkafka does not
+    /// set, so its answer never comes.
     fn commit_now(&mut self, consumer: &Consumer) {
         let Some(offsets) = self.asked_commits() else { return };
         let result = consumer.commit(&offsets, CommitMode::Sync);
         if let Err(error) = &result {
-            tracing::warn!(%error, "last commit before partitions go");
+            tracing::warn!(%error, "commit; it is tried again with the next one");
         }
         self.committed(&offsets, result.is_ok());
     }
@@ -363,7 +345,6 @@ impl Engine {
                     .is_some_and(|element| element.offset() == Offset::Offset(*offset))
             });
             if is_named {
-                self.is_commit_out = false;
                 running.committing = None;
                 running.task.handle(Event::Committed { is_ok }, now);
             }
@@ -411,7 +392,7 @@ impl Engine {
     pub(super) fn rest(&self) -> Duration {
         const BUSY: Duration = Duration::from_millis(1);
         const IDLE: Duration = Duration::from_millis(100);
-        if self.is_commit_out || self.tasks.values().any(|running| running.task.is_waiting()) {
+        if self.tasks.values().any(|running| running.task.is_waiting()) {
             return BUSY;
         }
         let now = self.now();

@@ -52,16 +52,6 @@ impl ConsumerContext for Group {
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let failed = offsets.elements().iter().find_map(|element| element.error().err());
-        if let Some(error) = result.err().or(failed) {
-            tracing::warn!(%error, "commit; it is tried again with the next one");
-            lock(&self.engine).committed(offsets, false);
-        } else {
-            lock(&self.engine).committed(offsets, true);
-        }
-    }
 }
 
 pub(super) fn lock(engine: &Mutex<Engine>) -> std::sync::MutexGuard<'_, Engine> {
