@@ -195,3 +195,6 @@ fn create(settings: &Settings, metrics: &Metrics) -> Result<Producer, KafkaError
         .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX.to_string())
         .create_with_context(Deliveries { metrics: metrics.clone(), away: AtomicBool::new(false) })
 }
+
+#[cfg(test)]
+mod tests;
