@@ -1,5 +1,6 @@
 //! The declaration as the tool needs it: `streams` reads topics, apps and profiles, `signatures` the
 //! sources; here they meet and are checked against each other.
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,7 +31,12 @@ pub fn source(shared: &Shared, name: &str) -> anyhow::Result<SourceConfig> {
         let known: Vec<String> = file.sources().keys().map(|known| format!("`{known}`")).collect();
         format!("{shown}: sources: no source `{name}`; declared are {}", known.join(", "))
     })?;
-    Ok(SourceConfig::from_table(&shown, name, table.clone())?)
+    let mut source = SourceConfig::from_table(&shown, name, table.clone())?;
+    // as the ingress does: files of secrets are relative to the declaration
+    if file.folder() != Path::new(".") {
+        source.anchor_files(file.folder());
+    }
+    Ok(source)
 }
 
 /// Everything that can be found wrong without a cluster or a registry.

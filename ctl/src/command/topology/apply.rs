@@ -17,7 +17,8 @@ struct Report<'a> {
 pub(super) async fn run(cluster: &Cluster, json: bool) -> anyhow::Result<ExitCode> {
     let plan = cluster.plan().await?;
     let mut applied = Vec::new();
-    if !plan.is_blocked() {
+    let is_blocked = plan.is_blocked();
+    if !is_blocked {
         for change in plan.changes {
             apply(cluster, &change).await?;
             if !json {
@@ -33,7 +34,9 @@ pub(super) async fn run(cluster: &Cluster, json: bool) -> anyhow::Result<ExitCod
         for obstacle in &by_hand {
             output::line(&format!("  ! {obstacle}"))?;
         }
-        output::line(&format!("{} applied, {} by hand", applied.len(), by_hand.len()))?;
+        let blocked =
+            if is_blocked { "; nothing can be applied before that is solved" } else { "" };
+        output::line(&format!("{} applied, {} by hand{blocked}", applied.len(), by_hand.len()))?;
     }
     Ok(code(by_hand.is_empty()))
 }

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use anyhow::Context as _;
+use signatures::source::SecretStore as _;
 use signatures::{Explanation, Reason, Scheme, Secret, Verifier, explain};
 use streams::{Clock as _, SystemClock};
 
@@ -31,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "VAR", conflicts_with = "source")]
     secret_env: Vec<String>,
     /// A header of the request; once for each.
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    #[arg(long = "header", value_name = "NAME: VALUE", allow_hyphen_values = true)]
     headers: Vec<OsString>,
     /// File with the body's exact bytes; `-` is standard input.
     #[arg(long, value_name = "FILE")]
@@ -39,14 +40,6 @@ pub(super) struct Args {
     /// When the request came in [default: now].
     #[arg(long, value_name = "RFC3339")]
     at: Option<jiff::Timestamp>,
-}
-
-#[derive(Serialize)]
-struct Verdict<'a> {
-    result: &'static str,
-    reason: Option<Reason>,
-    #[serde(flatten)]
-    explanation: &'a Explanation,
 }
 
 pub(super) fn run(args: &Args, shared: &Shared) -> ExitCode {
@@ -81,9 +74,6 @@ fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Explanation> {
 }
 
 fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
-    use anyhow::Context as _;
-    use signatures::source::SecretStore as _;
-
     let name = args.scheme.as_deref().unwrap_or_default();
     let scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
     let mut secrets = Vec::with_capacity(args.secret_env.len());
@@ -99,8 +89,20 @@ fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
 
 fn say(explanation: &Explanation, json: bool) -> anyhow::Result<()> {
     if json {
-        let result = if explanation.reason.is_none() { "accepted" } else { "rejected" };
-        return output::json(&Verdict { result, reason: explanation.reason, explanation });
+        return output::json(&verdict(explanation)?);
     }
     Ok(output::line(&words::text(explanation))?)
+}
+
+/// The explanation with its result in front.
+fn verdict(explanation: &Explanation) -> anyhow::Result<serde_json::Value> {
+    let result = if explanation.reason.is_none() { "accepted" } else { "rejected" };
+    let mut verdict = serde_json::json!({ "result": result, "reason": explanation.reason });
+    let explained = serde_json::to_value(explanation).context("writing the explanation")?;
+    if let (Some(verdict), serde_json::Value::Object(explained)) =
+        (verdict.as_object_mut(), explained)
+    {
+        verdict.extend(explained);
+    }
+    Ok(verdict)
 }

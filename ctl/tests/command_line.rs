@@ -1,0 +1,164 @@
+//! The binary as a person or a script calls it, where it needs no server: exit codes and answers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const BODY: &str = r#"{"data":{"type":"webhook-events","id":"e-1","attributes":{"eventType":"PING","createdAt":"2026-01-02T03:04:05Z"}}}"#;
+const SECRET: &str = "a secret of the tests";
+const HEADER: &str = "x-up-authenticity-signature";
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn bankstream(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bankstream"));
+    command.current_dir(project()).args(arguments).env("TEST_SECRET", SECRET);
+    command.env_remove("TOPOLOGY_FILE").env_remove("STRIPE_WEBHOOK_SECRET");
+    command.env("UP_WEBHOOK_SECRET", SECRET).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A file with `body`, and its signature's header.
+fn signed(body: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), body).unwrap();
+    let secret = signatures::Secret::new(SECRET).unwrap();
+    let headers = signatures::sign(&signatures::Scheme::up(), &secret, body.as_bytes(), 0);
+    (file, format!("{HEADER}: {}", headers[0].value))
+}
+
+#[test]
+fn verify_answers_with_its_exit_code_and_one_line_of_json() {
+    #[track_caller]
+    fn check(by: &[&str], body: &str, header: Option<&str>, expect: (i32, &str, Option<&str>)) {
+        let (file, signature) = signed(body);
+        let header = header.unwrap_or(&signature);
+        let path = file.path().display().to_string();
+        let mut arguments =
+            vec!["webhook", "verify", "--json", "--body", &path, "--header", header];
+        arguments.extend(by);
+        let output = bankstream(&arguments);
+        assert_eq!(code(&output), expect.0, "{}", text(&output.stderr));
+        let answer = text(&output.stdout);
+        assert_eq!(answer.lines().count(), 1, "{answer}");
+        assert_eq!(answer.matches("\"reason\"").count(), 1, "{answer}");
+        let answer: Value = serde_json::from_str(answer).unwrap();
+        assert_eq!(
+            (answer["result"].as_str(), answer["reason"].as_str()),
+            (Some(expect.1), expect.2)
+        );
+        assert!(!answer.to_string().contains(SECRET));
+    }
+    let scheme = ["--scheme", "up", "--secret-env", "TEST_SECRET"];
+    let source = ["--source", "up"];
+    let forged = format!("{HEADER}: {}", "0".repeat(64));
+    check(&scheme, BODY, None, (0, "accepted", None));
+    check(&source, BODY, None, (0, "accepted", None));
+    check(&scheme, "not json", None, (0, "accepted", None));
+    check(&source, "not json", None, (1, "rejected", Some("invalid-payload")));
+    check(&scheme, BODY, Some(&forged), (1, "rejected", Some("signature-mismatch")));
+    check(&scheme, BODY, Some("other: x"), (1, "rejected", Some("missing-headers")));
+    let upper =
+        signed(BODY).1.replace(HEADER, "X").to_uppercase().replace("X:", &format!("{HEADER}:"));
+    check(&scheme, BODY, Some(&upper), (1, "rejected", Some("malformed-header")));
+}
+
+#[test]
+fn verify_explains_in_text() {
+    let (file, _) = signed(BODY);
+    let (_, of_other_body) = signed(BODY.trim_end_matches('}'));
+    let path = file.path().display().to_string();
+    let output = bankstream(&[
+        "webhook",
+        "verify",
+        "--source",
+        "up",
+        "--body",
+        &path,
+        "--header",
+        &of_other_body,
+    ]);
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stdout);
+    assert!(said.starts_with("rejected: signature-mismatch: no active key"), "{said}");
+    assert!(said.contains("\nsigned    body "), "{said}");
+    assert!(!said.contains(SECRET));
+}
+
+#[test]
+fn wrong_usage_of_verify_is_2_and_says_what_to_do() {
+    #[track_caller]
+    fn check(arguments: &[&str], expect: &str) {
+        let (file, header) = signed(BODY);
+        let path = file.path().display().to_string();
+        let mut all = vec!["webhook", "verify", "--header", &header];
+        all.extend(
+            arguments.iter().map(|argument| if *argument == "BODY" { &path } else { *argument }),
+        );
+        let output = bankstream(&all);
+        assert_eq!(code(&output), 2, "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(expect), "{}", text(&output.stderr));
+    }
+    check(&["--body", "BODY"], "--source");
+    check(&["--scheme", "up", "--body", "BODY"], "--secret-env");
+    check(
+        &["--scheme", "down", "--secret-env", "TEST_SECRET", "--body", "BODY"],
+        "possible values",
+    );
+    check(&["--scheme", "up", "--secret-env", "UNSET", "--body", "BODY"], "UNSET is not set");
+    check(&["--source", "stripe", "--body", "BODY"], "set STRIPE_WEBHOOK_SECRET");
+    check(&["--source", "nobody", "--body", "BODY"], "no source `nobody`");
+    check(&["--source", "up", "--body", "/nowhere"], "--body /nowhere");
+    check(&["--source", "up", "--body", "BODY", "--at", "yesterday"], "--at");
+    check(&["--source", "up", "--body", "BODY", "--header", "colonless"], "expected `Name: value`");
+}
+
+#[test]
+fn a_sender_without_a_secret_says_which_variable_to_set() {
+    let output = bankstream(&["webhook", "send", "--source", "stripe"]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stderr).contains("set STRIPE_WEBHOOK_SECRET"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_projects_own_topology_has_nothing_to_mend() {
+    let output = bankstream(&["topology", "check", "--json"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout), "{\"findings\":[]}\n");
+}
+
+#[test]
+fn a_broken_topology_is_1_with_every_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("topology.toml");
+    std::fs::write(&path, "[topics]\n[app]\n[profiles]\nx = 1\n").unwrap();
+    let path = path.display().to_string();
+    let output = bankstream(&["--topology-file", &path, "topology", "check"]);
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stdout);
+    assert!(said.contains(":2: app: unknown key; did you mean `apps`?"), "{said}");
+    assert!(said.contains(":4: profiles.x: expected a table, found 1"), "{said}");
+}
+
+#[test]
+fn a_command_without_a_server_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bankstream"));
+    command.current_dir(project()).args(["--dir", &dir, "topology", "plan"]);
+    command.env_remove("KAFKA_BOOTSTRAP_SERVERS").env_remove("SCHEMA_REGISTRY_URL");
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stderr);
+    assert!(said.contains("`bankstream platform start`"), "{said}");
+}
