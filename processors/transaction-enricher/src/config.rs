@@ -45,8 +45,8 @@ pub struct Config {
     #[arg(long, env = "ENRICHER_DEDUPE_WINDOW", default_value = "30d", value_parser = dedupe_window)]
     pub dedupe_window: Duration,
 
-    /// Shortest time between two reads of one account (`2s`, `0s`); a burst of events shares them
-    #[arg(long, env = "ENRICHER_ACCOUNT_READ_INTERVAL", default_value = "2s", value_parser = account_read_interval)]
+    /// Shortest time between two reads of one account (`1s`, `0s`); a burst of events shares them
+    #[arg(long, env = "ENRICHER_ACCOUNT_READ_INTERVAL", default_value = "1s", value_parser = account_read_interval)]
     pub account_read_interval: Duration,
 }
 
@@ -80,7 +80,7 @@ fn dedupe_window(text: &str) -> Result<Duration, String> {
 fn account_read_interval(text: &str) -> Result<Duration, String> {
     span(text)
         .filter(|interval| *interval <= ACCOUNT_READ_INTERVAL_MAX)
-        .ok_or_else(|| "expected a time from 0s to 1m with its unit, such as `2s`".to_owned())
+        .ok_or_else(|| "expected a time from 0s to 1m with its unit, such as `1s`".to_owned())
 }
 
 fn span(text: &str) -> Option<Duration> {

@@ -11,10 +11,6 @@ use crate::event::EventError;
 /// must not empty the topic into the dead letters.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(15);
 
-/// Pause before the next try when the bank fails over one resource. Counted: with the runtime's ten
-/// tries it is given about five minutes, then it must not hold up its key any longer.
-const FAULT_PAUSE: Duration = Duration::from_secs(30);
-
 /// What ends the handling of an event.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +29,10 @@ pub enum Error {
         /// The declared source.
         source_name: String,
     },
-    /// The bank gave no usable answer.
+    /// The bank is out of reach, or fails over whatever it is asked.
+    #[error("the bank is out of order")]
+    Outage(#[source] BankError),
+    /// The bank gave no usable answer to this question.
     #[error("asking the bank")]
     Bank(#[source] BankError),
     /// A source without a client got this far: a fault of ours.
@@ -48,6 +47,7 @@ impl Error {
     pub(crate) fn bank(source_name: &str, error: BankError) -> Self {
         match error {
             BankError::Unauthorized => Self::Token { source_name: source_name.to_owned() },
+            BankError::Unavailable { reason, .. } if reason.is_outage() => Self::Outage(error),
             other => Self::Bank(other),
         }
     }
@@ -59,6 +59,10 @@ impl Classify for Error {
             Self::Fault(fault) => fault.disposition(),
             Self::Event(_) => Disposition::DeadLetter,
             Self::Token { .. } | Self::NoClient { .. } => Disposition::Halt,
+            Self::Outage(BankError::Unavailable { retry_after: Some(asked), .. }) => {
+                Disposition::wait(*asked)
+            }
+            Self::Outage(_) => Disposition::wait(OUTAGE_PAUSE),
             Self::Bank(error) => of_bank(error),
         }
     }
@@ -68,14 +72,10 @@ fn of_bank(error: &BankError) -> Disposition {
     match error {
         BankError::Unauthorized => Disposition::Halt,
         BankError::RateLimited { wait, .. } => Disposition::wait(*wait),
-        BankError::Unavailable { reason, retry_after, .. } if reason.is_outage() => {
-            Disposition::wait(retry_after.unwrap_or(OUTAGE_PAUSE))
-        }
-        BankError::Unavailable { retry_after, .. } => {
-            Disposition::retry_after(retry_after.unwrap_or(FAULT_PAUSE))
-        }
+        BankError::Unavailable { retry_after: Some(asked), .. } => Disposition::retry_after(*asked),
         // Something between us and the bank may have answered in its place.
-        BankError::Malformed { .. }
+        BankError::Unavailable { .. }
+        | BankError::Malformed { .. }
         | BankError::WrongResource { .. }
         | BankError::TooLarge { .. }
         | BankError::ForeignLink { .. }
@@ -95,7 +95,7 @@ mod tests {
     use banks::{BankError, Silence};
     use streams::{Classify as _, Disposition};
 
-    use super::{Error, FAULT_PAUSE, OUTAGE_PAUSE};
+    use super::{Error, OUTAGE_PAUSE};
 
     #[track_caller]
     fn check(error: BankError, expect: Disposition) {
@@ -113,7 +113,7 @@ mod tests {
         check(BankError::RateLimited { reset_at: 0, wait }, Disposition::wait(wait));
         check(unavailable(Silence::NoConnection), Disposition::wait(OUTAGE_PAUSE));
         check(unavailable(Silence::Status(503)), Disposition::wait(OUTAGE_PAUSE));
-        check(unavailable(Silence::Status(500)), Disposition::retry_after(FAULT_PAUSE));
+        check(unavailable(Silence::Status(500)), Disposition::retry());
         check(BankError::TooLarge { what: "x".to_owned(), limit: 1 }, Disposition::retry());
         check(BankError::InvalidId { id: "x".to_owned() }, Disposition::DeadLetter);
     }

@@ -26,26 +26,38 @@ pub(crate) enum Findings {
     Account(Option<Observed<Account>>),
 }
 
-/// Asks. The transaction comes first: the balance must be at least as new, or the books would look
-/// off by this very transaction.
+/// Asks. A 500 may be about this one question or about all; one look at something else tells, so
+/// that an outage of any kind is waited out, and a single bad resource does not wait for ever.
 pub(crate) async fn ask(
     bank: Arc<dyn Bank>,
     source: String,
     subject: Subject,
 ) -> Result<Findings, Error> {
-    let inquiry = async {
-        match subject {
-            Subject::Account(id) => Ok(Findings::Account(found(bank.account(&id).await)?)),
-            Subject::Transaction(id) => {
-                let Some(transaction) = found(bank.transaction(&id).await)? else {
-                    return Ok(Findings::Gone);
-                };
-                let account = found(bank.account(&transaction.value.account_id).await)?;
-                Ok(Findings::Transaction { transaction: Box::new(transaction), account })
-            }
-        }
+    let error = match read(bank.as_ref(), subject).await {
+        Ok(findings) => return Ok(findings),
+        Err(error) => error,
     };
-    inquiry.await.map_err(|error| Error::bank(&source, error))
+    let is_doubtful =
+        matches!(&error, BankError::Unavailable { reason, .. } if !reason.is_outage());
+    if is_doubtful && bank.accounts_page(None).await.is_err() {
+        return Err(Error::Outage(error));
+    }
+    Err(Error::bank(&source, error))
+}
+
+/// The transaction comes first: the balance must be at least as new, or the books would look off by
+/// this very transaction.
+async fn read(bank: &dyn Bank, subject: Subject) -> Result<Findings, BankError> {
+    match subject {
+        Subject::Account(id) => Ok(Findings::Account(found(bank.account(&id).await)?)),
+        Subject::Transaction(id) => {
+            let Some(transaction) = found(bank.transaction(&id).await)? else {
+                return Ok(Findings::Gone);
+            };
+            let account = found(bank.account(&transaction.value.account_id).await)?;
+            Ok(Findings::Transaction { transaction: Box::new(transaction), account })
+        }
+    }
 }
 
 /// Not found is an answer: things are deleted at any time.

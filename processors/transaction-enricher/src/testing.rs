@@ -21,6 +21,7 @@ struct State {
     transactions: HashMap<String, Observed<Transaction>>,
     accounts: HashMap<String, Observed<Account>>,
     failure: Option<BankError>,
+    transaction_failure: Option<BankError>,
     asked: Vec<String>,
 }
 
@@ -73,6 +74,11 @@ impl FakeBank {
         self.0.lock().unwrap().failure = failure;
     }
 
+    /// Every question about a transaction fails like this.
+    pub(crate) fn fail_over_transactions(&self, failure: BankError) {
+        self.0.lock().unwrap().transaction_failure = Some(failure);
+    }
+
     /// What was asked so far, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.0.lock().unwrap().asked.clone()
@@ -102,6 +108,8 @@ impl Bank for FakeBank {
         id: &'a str,
     ) -> BoxFuture<'a, Result<Observed<Transaction>, BankError>> {
         Box::pin(async move {
+            let failure = self.0.lock().unwrap().transaction_failure.clone();
+            failure.map_or(Ok(()), Err)?;
             self.answer(format!("transaction {id}"), |bank| bank.transactions.get(id))
         })
     }
@@ -110,7 +118,10 @@ impl Bank for FakeBank {
         &'a self,
         _cursor: Option<&'a Cursor>,
     ) -> BoxFuture<'a, Result<Page<Account>, BankError>> {
-        Box::pin(async { Err(BankError::NotFound { what: "accounts".to_owned() }) })
+        let failure = self.0.lock().unwrap().failure.clone();
+        let observed =
+            Observed { value: Vec::new(), answer: Bytes::new(), observed_at: ANSWERED_AT };
+        Box::pin(async { failure.map_or(Ok(Page { observed, next: None }), Err) })
     }
 
     fn transactions_page<'a>(

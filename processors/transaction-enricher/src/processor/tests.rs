@@ -264,16 +264,19 @@ fn a_refused_token_halts_without_committing_and_says_what_to_do() {
     assert_eq!(desk.said(), ["tx-1 created for acc-1", "acc-1 has 5000"]);
 }
 
+fn unavailable(reason: Silence) -> BankError {
+    BankError::Unavailable { what: "x".to_owned(), attempts: 3, reason, retry_after: None }
+}
+
 #[test]
 fn a_used_up_hour_and_an_outage_are_waited_out() {
     let wait = Duration::from_mins(40);
-    let outage = BankError::Unavailable {
-        what: "x".to_owned(),
-        attempts: 3,
-        reason: Silence::NoConnection,
-        retry_after: None,
-    };
-    for failure in [BankError::RateLimited { reset_at: 0, wait }, outage] {
+    for failure in [
+        BankError::RateLimited { reset_at: 0, wait },
+        unavailable(Silence::NoConnection),
+        unavailable(Silence::Status(503)),
+        unavailable(Silence::Status(500)),
+    ] {
         let mut desk = Desk::new();
         desk.bank.put_transaction("tx-1", "acc-1", "HELD", -1);
         desk.bank.fail(Some(failure));
@@ -291,16 +294,13 @@ fn a_used_up_hour_and_an_outage_are_waited_out() {
 #[test]
 fn a_resource_the_bank_always_fails_over_goes_aside() {
     let mut desk = Desk::new();
-    desk.bank.fail(Some(BankError::Unavailable {
-        what: "x".to_owned(),
-        attempts: 3,
-        reason: Silence::Status(500),
-        retry_after: None,
-    }));
+    desk.bank.fail_over_transactions(unavailable(Silence::Status(500)));
     desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
+    desk.event("event-2", "TRANSACTION_DELETED", "tx-2");
     desk.driver.advance(Duration::from_mins(10));
+    assert_eq!(desk.said(), ["tx-2 deleted for tx-2"]);
     assert_eq!(desk.driver.dead_letters().len(), 1);
-    desk.expect_committed(1);
+    desk.expect_committed(2);
 }
 
 #[test]
