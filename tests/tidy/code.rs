@@ -134,7 +134,7 @@ impl Scanner {
 }
 
 /// For each line of blanked text: whether it belongs to an item that only tests compile.
-pub(crate) fn test_lines(path: &str, blanked: &str) -> Vec<bool> {
+pub(crate) fn lines_of_tests(path: &str, blanked: &str) -> Vec<bool> {
     let is_test_file = is_test_path(path);
     let mut inside = None;
     let mut depth = 0_i64;
@@ -167,7 +167,7 @@ pub(crate) fn is_test_path(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{blank, test_lines};
+    use super::{blank, lines_of_tests};
 
     #[track_caller]
     fn check(input: &str, expect: &str) {
@@ -189,9 +189,9 @@ mod tests {
     fn lines_of_inline_tests_are_known() {
         let text = "fn a() {\n}\n#[cfg(test)]\nmod tests {\n  fn b() {}\n}\nfn c() {}\n";
         let expect = [false, false, true, true, true, true, false];
-        assert_eq!(test_lines("x/src/a.rs", text), expect);
+        assert_eq!(lines_of_tests("x/src/a.rs", text), expect);
         let text = "#[cfg(test)]\nmod tests;\nfn c() {}\n";
-        assert_eq!(test_lines("x/src/a.rs", text), [true, true, false]);
-        assert_eq!(test_lines("x/src/a/tests.rs", "fn c() {}\n"), [true]);
+        assert_eq!(lines_of_tests("x/src/a.rs", text), [true, true, false]);
+        assert_eq!(lines_of_tests("x/src/a/tests.rs", "fn c() {}\n"), [true]);
     }
 }

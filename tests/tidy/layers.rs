@@ -64,6 +64,16 @@ fn every_crate_has_a_layer_and_the_workspace_lints() {
 }
 
 #[test]
+fn every_library_warns_about_missing_docs() {
+    for package in workspace().packages {
+        for target in package.targets.iter().filter(|target| target.is_lib()) {
+            let text = std::fs::read_to_string(&target.src_path).expect("library is there");
+            assert!(text.contains("#![warn(missing_docs)]"), "{}", target.src_path);
+        }
+    }
+}
+
+#[test]
 fn a_forbidden_import_is_found() {
     assert_eq!(judge("ingress", "schemas"), None);
     assert_eq!(judge("tests", "ctl"), None);

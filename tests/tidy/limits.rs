@@ -14,7 +14,7 @@ const INLINE_TEST_LINES_MAX: usize = 300;
 const WIRING_LINES_MAX: usize = 120;
 
 fn too_long(file: &File) -> Vec<String> {
-    let flags = code::test_lines(&file.path, &code::blank(&file.text));
+    let flags = code::lines_of_tests(&file.path, &code::blank(&file.text));
     let all = flags.len();
     let tests = flags.iter().filter(|is_test| **is_test).count();
     let is_wiring = matches!(file.name(), "lib.rs" | "main.rs");

@@ -24,6 +24,8 @@ mod links;
 #[cfg(test)]
 mod markers;
 #[cfg(test)]
+mod mentions;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod promises;

@@ -8,6 +8,12 @@ use crate::{assert_clean, assert_found};
 const KAFKA_ADAPTERS: [&str; 5] =
     ["streams/src/", "ingress/src/publish", "ingress/src/tail", "ctl/src/", "tests/"];
 
+/// Who may read the environment besides a `config.rs`. This list may shrink.
+const ENVIRONMENT_READERS: [&str; 2] = [
+    "streams/src/runtime/telemetry.rs", // logs start before arguments are read
+    "tests/harness/size.rs",            // the size of the tests, which have no command line
+];
+
 /// A word that is banned in code, where, and why.
 struct Ban {
     word: &'static str,
@@ -15,7 +21,7 @@ struct Ban {
     applies: fn(path: &str, is_test: bool) -> bool,
 }
 
-const BANS: [Ban; 9] = [
+const BANS: [Ban; 10] = [
     Ban { word: "todo!", reason: "write it or leave it out", applies: everywhere },
     Ban { word: "unimplemented!", reason: "write it or leave it out", applies: everywhere },
     Ban {
@@ -32,6 +38,7 @@ const BANS: [Ban; 9] = [
         applies: not_config,
     },
     Ban { word: "env::vars", reason: "only config.rs reads the environment", applies: not_config },
+    Ban { word: "fn test_", reason: "a test's name is a sentence", applies: everywhere },
     Ban { word: "rdkafka", reason: "Kafka's client stays behind adapters", applies: not_adapter },
 ];
 
@@ -40,7 +47,7 @@ fn everywhere(_: &str, _: bool) -> bool {
 }
 
 fn not_config(path: &str, _: bool) -> bool {
-    !path.ends_with("/config.rs")
+    !path.ends_with("/config.rs") && !ENVIRONMENT_READERS.contains(&path)
 }
 
 fn not_adapter(path: &str, _: bool) -> bool {
@@ -49,7 +56,7 @@ fn not_adapter(path: &str, _: bool) -> bool {
 
 fn banned(file: &File) -> Vec<String> {
     let blanked = code::blank(&file.text);
-    let flags = code::test_lines(&file.path, &blanked);
+    let flags = code::lines_of_tests(&file.path, &blanked);
     let mut findings = Vec::new();
     for (line, (text, is_test)) in blanked.lines().zip(flags).enumerate() {
         for ban in &BANS {
@@ -65,7 +72,7 @@ fn banned(file: &File) -> Vec<String> {
 fn has_word(text: &str, word: &str) -> bool {
     let is_inside =
         |next: Option<char>| next.is_some_and(|next| next.is_alphanumeric() || next == '_');
-    let is_open = word.ends_with('(');
+    let is_open = word.ends_with(['(', '_']);
     text.match_indices(word).any(|(at, found)| {
         let before = text.get(..at).and_then(|left| left.chars().next_back());
         let after =
@@ -77,7 +84,7 @@ fn has_word(text: &str, word: &str) -> bool {
 /// A pause in a test is fine as the step of a loop that waits for a condition, and only there.
 fn sleeps(file: &File) -> Vec<String> {
     let blanked = code::blank(&file.text);
-    let flags = code::test_lines(&file.path, &blanked);
+    let flags = code::lines_of_tests(&file.path, &blanked);
     let mut in_loop = false;
     let mut findings = Vec::new();
     for (line, (text, is_test)) in blanked.lines().zip(flags).enumerate() {
@@ -156,6 +163,7 @@ fn a_planted_word_is_found() {
     check("x/src/a.rs", "#[test]\n#[ignore]\nfn a() {}", "a.rs:2: `#[ignore`");
     check("x/src/a.rs", "#[allow(dead_code)]\nfn a() {}", "#[expect");
     check("x/src/a.rs", "fn a() { std::env::var(\"B\") }", "only config.rs");
+    check("x/src/a.rs", "fn test_it() {}", "a sentence");
     check("processors/x/src/a.rs", "use rdkafka::Message;", "behind adapters");
     let clean = "// todo!\nfn a() { log(\"todo!\") }";
     assert_clean(&banned(&File::new("x/src/a.rs", clean)));
