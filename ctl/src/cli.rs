@@ -45,9 +45,23 @@ pub struct Shared {
     /// Folder of everything the local run keeps: jars, data, logs, secrets.
     #[arg(long, global = true, env = "BANKSTREAM_DIR", default_value = ".bankstream")]
     pub dir: PathBuf,
+    /// Folder of the local servers' jars, when another folder has them already [default: DIR/platform/lib]
+    #[arg(
+        long,
+        global = true,
+        env = "BANKSTREAM_JARS",
+        value_name = "DIR",
+        hide_short_help = true
+    )]
+    pub jars: Option<PathBuf>,
 }
 
 impl Shared {
+    /// The folder of the local servers' jars.
+    pub fn jars_dir(&self) -> PathBuf {
+        self.jars.clone().unwrap_or_else(|| self.platform_dir().join("lib"))
+    }
+
     /// The folder of the local platform.
     pub fn platform_dir(&self) -> PathBuf {
         self.dir.join("platform")
@@ -76,8 +90,20 @@ impl Shared {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A day of money on this machine: bank, webhooks, Kafka and processors.
+    Demo(command::demo::Args),
     /// Kafka and the schema registry on this machine.
     Platform(command::platform::Args),
+    /// One program of the pipeline, with the servers this tool uses.
+    Run(command::run::Args),
+    /// The declaration: checked, compared with the cluster, made so.
+    Topology(command::topology::Args),
+    /// Records of a topic, decoded.
+    Tail(command::tail::Args),
+    /// How far each app is behind what it reads.
+    Lag(command::lag::Args),
+    /// The bank's webhooks, a signed test sender, a verdict explained.
+    Webhook(command::webhook::Args),
 }
 
 impl Cli {
@@ -85,7 +111,13 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let shared = self.shared;
         match self.command {
+            Command::Demo(args) => command::demo::run(args, &shared).await,
+            Command::Run(args) => command::run::run(args, &shared).await,
             Command::Platform(args) => command::platform::run(args, &shared).await,
+            Command::Topology(args) => command::topology::run(args, &shared).await,
+            Command::Tail(args) => command::tail::run(args, &shared).await,
+            Command::Lag(args) => command::lag::run(args, &shared).await,
+            Command::Webhook(args) => command::webhook::run(args, &shared).await,
         }
     }
 }

@@ -1,3 +1,9 @@
 //! The sub-commands, one file each.
 
+pub mod demo;
+pub mod lag;
 pub mod platform;
+pub mod run;
+pub mod tail;
+pub mod topology;
+pub mod webhook;

@@ -4,6 +4,13 @@
 
 pub mod cli;
 pub mod command;
+pub mod config;
+pub mod declaration;
+pub mod demo;
+pub mod graph;
 pub mod output;
+pub mod pipeline;
+pub mod plan;
 pub mod platform;
 pub mod process;
+pub mod table;

@@ -66,7 +66,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
 pub(super) fn config(shared: &Shared, kafka: Port, registry: Port, lifetime: Lifetime) -> Config {
     let dir = shared.platform_dir();
     Config {
-        lib: dir.join("lib"),
+        lib: shared.jars_dir(),
         dir,
         kafka: Origin::new(shared.bootstrap_servers.as_deref(), kafka),
         registry: Origin::new(shared.schema_registry_url.as_deref(), registry),
@@ -90,7 +90,7 @@ async fn start(args: &Start, shared: &Shared) -> anyhow::Result<ExitCode> {
 }
 
 async fn fetch(shared: &Shared) -> anyhow::Result<ExitCode> {
-    platform::fetch(&shared.platform_dir().join("lib"), output::progress).await?;
+    platform::fetch(&shared.jars_dir(), output::progress).await?;
     Ok(ExitCode::SUCCESS)
 }
 

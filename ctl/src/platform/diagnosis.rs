@@ -42,7 +42,7 @@ const SIGNS: [(&str, Cause); 11] = [
 
 impl Cause {
     /// Reads the cause out of the end of a log file.
-    pub(super) fn from_log(path: &Path) -> Self {
+    pub(crate) fn from_log(path: &Path) -> Self {
         match tail(path) {
             Ok(text) => Self::from_text(&text),
             Err(error) => Self::Unknown(format!("its log cannot be read: {error}")),

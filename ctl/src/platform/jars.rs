@@ -91,6 +91,7 @@ impl Jars {
         );
         let log = self.dir.join("maven.log");
         let mut file = File::create(&log).map_err(|source| Error::io("creating", &log, source))?;
+        let complaints = file.try_clone().map_err(|source| Error::io("writing", &log, source))?;
         let mut maven = Command::new("mvn")
             .args(["--batch-mode", "--file"])
             .arg(pom)
@@ -98,6 +99,7 @@ impl Jars {
             .arg("package")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(complaints)
             .spawn()
             .map_err(|_| Error::MavenMissing)?;
         let mut files = 0;
