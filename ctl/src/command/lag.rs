@@ -1,5 +1,5 @@
 //! `bankstream lag`: how far each app is behind what it reads.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -43,6 +43,9 @@ pub struct Lag {
     pub end: i64,
     /// Records in between.
     pub lag: i64,
+    /// False when the group commits offsets, but none in this topic: a part of the app that is
+    /// declared and not configured, such as a hook without an address. It counts in no total.
+    pub is_read: bool,
 }
 
 /// Runs it.
@@ -58,7 +61,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     for app in apps {
         lags.extend(lag_of(&admin, &topics, app, args.run_id.as_deref()).await?);
     }
-    lags.retain(|lag| !args.behind || lag.lag > 0);
+    lags.retain(|lag| !args.behind || (lag.is_read && lag.lag > 0));
     if shared.json {
         output::json(&serde_json::json!({ "partitions": lags }))?;
     } else {
@@ -82,13 +85,24 @@ pub async fn lag_of(
         reads.filter_map(|topic| Some((topic.clone(), topics.get(&topic)?.partitions))).collect();
     let offsets = admin.group_offsets(&names.written(&app.id), &asked).await;
     let offsets = offsets.with_context(|| format!("asking for the offsets of `{}`", app.id))?;
-    Ok(offsets.into_iter().map(|offset| of(&app.id, offset)).collect())
+    Ok(judge(&app.id, offsets))
 }
 
-fn of(app: &str, offset: GroupOffset) -> Lag {
-    let lag = offset.lag();
-    let GroupOffset { topic, partition, committed, watermarks } = offset;
-    Lag { app: app.to_owned(), topic, partition, committed, end: watermarks.high, lag }
+fn judge(app: &str, offsets: Vec<GroupOffset>) -> Vec<Lag> {
+    let committed: BTreeSet<String> = offsets
+        .iter()
+        .filter(|offset| offset.committed.is_some())
+        .map(|offset| offset.topic.clone())
+        .collect();
+    let lag = |offset: GroupOffset| {
+        let lag = offset.lag();
+        let GroupOffset { topic, partition, committed: at, watermarks } = offset;
+        // a group without any offset has not begun: all of it is lag
+        let is_read = committed.is_empty() || committed.contains(&topic);
+        let app = app.to_owned();
+        Lag { app, topic, partition, committed: at, end: watermarks.high, lag, is_read }
+    };
+    offsets.into_iter().map(lag).collect()
 }
 
 fn render(lags: &[Lag]) -> String {
@@ -101,32 +115,50 @@ fn render(lags: &[Lag]) -> String {
             lag.partition.to_string(),
             committed,
             lag.end.to_string(),
-            lag.lag.to_string(),
+            if lag.is_read { lag.lag.to_string() } else { "not read".to_owned() },
         ]);
     }
-    let total: i64 = lags.iter().fold(0, |sum, lag| sum.saturating_add(lag.lag));
+    let read = lags.iter().filter(|lag| lag.is_read);
+    let total: i64 = read.fold(0, |sum, lag| sum.saturating_add(lag.lag));
     format!("{}\ntotal lag {total}", table.render())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Lag, render};
+    use streams::admin::{GroupOffset, Watermarks};
+
+    use super::{judge, render};
+
+    fn offset(topic: &str, partition: i32, committed: Option<i64>, high: i64) -> GroupOffset {
+        let watermarks = Watermarks { low: 0, high };
+        GroupOffset { topic: topic.to_owned(), partition, committed, watermarks }
+    }
 
     #[test]
     fn lag_is_shown_by_partition_and_in_total() {
-        let lag = |partition, committed, end, lag| Lag {
-            app: "enricher".to_owned(),
-            topic: "moves".to_owned(),
-            partition,
-            committed,
-            end,
-            lag,
-        };
-        insta::assert_snapshot!(render(&[lag(0, Some(7), 10, 3), lag(1, None, 2, 2)]), @r"
-        APP       TOPIC  PARTITION  COMMITTED  END  LAG
-        enricher  moves  0          7          10   3
-        enricher  moves  1          -          2    2
+        let lags = judge(
+            "dropper",
+            vec![
+                offset("moves", 0, Some(7), 10),
+                offset("moves", 1, None, 2),
+                offset("drops", 0, None, 9),
+            ],
+        );
+        insta::assert_snapshot!(render(&lags), @r"
+        APP      TOPIC  PARTITION  COMMITTED  END  LAG
+        dropper  moves  0          7          10   3
+        dropper  moves  1          -          2    2
+        dropper  drops  0          -          9    not read
         total lag 5
         ");
+    }
+
+    #[test]
+    fn a_group_that_never_began_is_behind_by_everything() {
+        let lags = judge("dropper", vec![offset("moves", 0, None, 4), offset("drops", 0, None, 5)]);
+        assert_eq!(
+            lags.iter().map(|lag| (lag.lag, lag.is_read)).collect::<Vec<_>>(),
+            [(4, true), (5, true)]
+        );
     }
 }
