@@ -25,6 +25,9 @@ pub use trigger::{Decide, Entry, TriggerError};
 /// Name of the consumer group and prefix of the internal topics.
 pub const APPLICATION_ID: &str = "coin-trigger";
 
+/// Hook calls on their way at the same time, per partition: each of them is made twice after a crash.
+const CALLS_IN_FLIGHT_MAX: usize = 16;
+
 /// Reads the rules and builds the graph; `hook` is part of it when a hook is configured.
 pub fn topology(config: &Config) -> anyhow::Result<Topology> {
     let rules: Arc<[Rule]> = rules::load(&config.rules).context("reading the rules")?.into();
@@ -43,7 +46,8 @@ pub fn topology(config: &Config) -> anyhow::Result<Topology> {
         let mut sub = builder.sub_topology("hook", Effects::Write);
         let fired: Source<String, CoinTrigger> = sub.source("fired", topics::TRIGGERS_FIRED);
         let hook = Hook::new(sub.http_client()?, target, Arc::new(SystemClock));
-        sub.effect("call", &fired, "effects", move || hook.clone(), AsyncOptions::default());
+        let options = AsyncOptions::default().in_flight(CALLS_IN_FLIGHT_MAX);
+        sub.effect("call", &fired, "effects", move || hook.clone(), options);
     }
     builder.build().context("building the topology")
 }

@@ -108,7 +108,7 @@ fn the_graph_is_described_without_a_broker() {
     sub-topology hook (effects: write)
       source fired (topic: coin.triggers.fired.v1)
         --> call
-      processor call (in key order, at most 64 calls in flight)
+      processor call (in key order, at most 16 calls in flight)
         <-> effects
       store effects (topic: coin-trigger-effects)
     ");

@@ -30,6 +30,10 @@ pub use template::{Template, TemplateError, Variable};
 /// Name of the consumer group and prefix of the internal topics.
 pub const APPLICATION_ID: &str = "social-poster";
 
+/// Posts on their way at the same time, per partition: servers take a few hundred in hours, and each
+/// of them is asked for twice after a crash.
+const POSTS_IN_FLIGHT_MAX: usize = 4;
+
 /// Reads the rules, checks that every network they name is configured, and builds the graph.
 pub fn topology(config: &Config) -> anyhow::Result<Topology> {
     let rules: Arc<[Rule]> = rules::load(&config.rules).context("reading the rules")?.into();
@@ -70,8 +74,8 @@ fn publish(builder: &mut Builder, mastodon: Option<MastodonAccount>) -> anyhow::
     let published: Sink<String, PostPublished> = sub.sink("published", topics::POSTS_PUBLISHED);
     let sink = published.id();
     let publish = Publish { networks: networks.clone(), published };
-    sub.effect("publish", &requested, "effects", move || publish.clone(), AsyncOptions::default())
-        .sinks([sink]);
+    let options = AsyncOptions::default().in_flight(POSTS_IN_FLIGHT_MAX);
+    sub.effect("publish", &requested, "effects", move || publish.clone(), options).sinks([sink]);
     Ok(networks)
 }
 

@@ -95,7 +95,7 @@ fn the_graph_is_described_without_a_broker() {
     sub-topology publish (effects: publish)
       source requested (topic: social.posts.requested.v1)
         --> publish
-      processor publish (in key order, at most 64 calls in flight)
+      processor publish (in key order, at most 4 calls in flight)
         <-> effects
         --> published
       store effects (topic: social-poster-effects)
