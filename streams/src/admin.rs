@@ -5,6 +5,9 @@
 mod offsets;
 mod topics;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
