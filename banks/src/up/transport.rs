@@ -26,6 +26,9 @@ const LINK_BYTES_MAX: usize = 4096;
 /// Longest error body read: it only says why, and we show 200 characters of it.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
+/// Longest pause a bank can ask for: its own budget starts again after an hour at the latest.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+
 /// How long to stay away when the bank throttles without an end in sight.
 const THROTTLE_PAUSE: Duration = Duration::from_secs(10);
 
@@ -246,7 +249,7 @@ fn remaining(headers: &HeaderMap) -> Option<u32> {
 /// Seconds only: Up sends none, proxies send seconds; a date is not worth a parser.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 fn passing(error: &reqwest::Error) -> Failure {

@@ -97,6 +97,13 @@ async fn a_long_pause_the_bank_asks_for_is_left_to_the_caller() {
 }
 
 #[tokio::test]
+async fn a_pause_beyond_an_hour_is_not_believed() {
+    let (found, _) = ask(vec![Reply::status(503, "").with("retry-after", &u64::MAX)]).await;
+    let Err(BankError::Unavailable { retry_after, .. }) = found else { panic!("{found:?}") };
+    assert_eq!(retry_after, Some(Duration::from_hours(1)));
+}
+
+#[tokio::test]
 async fn nobody_listening_is_unavailable() {
     let server = BankServer::start([]).await;
     let client = client(&server);
