@@ -152,6 +152,28 @@ fn every_variable_is_one_that_some_binary_reads() {
 }
 
 #[test]
+fn commands_of_the_tool_are_understood() {
+    use clap::CommandFactory as _;
+
+    let mut seen = 0;
+    for (name, block) in services() {
+        let lines = block.lines().map(str::trim);
+        for line in lines.filter(|line| line.starts_with("command:")) {
+            // A list of strings is written alike in TOML.
+            let text = line.replacen(':', " =", 1);
+            let table: toml::Table = text.parse().expect("a list of strings");
+            let words = table["command"].as_array().expect("a list").iter();
+            let words = words.map(|word| word.as_str().expect("a string"));
+            let verdict = ctl::cli::Cli::command()
+                .try_get_matches_from(std::iter::once("bankstream").chain(words));
+            assert!(verdict.is_ok(), "service `{name}`: {}", verdict.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2, "the tool makes the topology and the webhook");
+}
+
+#[test]
 fn containers_run_the_versions_that_the_tests_run() {
     let pom = tree::read("docker/platform/pom.xml");
     for (name, block) in services().iter().filter(|(name, _)| FOREIGN.contains(&name.as_str())) {

@@ -146,7 +146,7 @@ fn nothing_is_left_over() {
 fn scripts_can_be_run() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    for script in ["run", ".ci/run"] {
+    for script in ["run", ".ci/run", "docker/healthcheck"] {
         let metadata = std::fs::metadata(tree::root().join(script)).expect("script is there");
         let mode = metadata.permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{script} is not executable: chmod +x {script}");
