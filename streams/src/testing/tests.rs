@@ -339,7 +339,7 @@ impl Effect for Tell {
     }
 
     fn key_validity(&self) -> Duration {
-        Duration::from_mins(60)
+        Duration::from_hours(1)
     }
 
     fn call(
