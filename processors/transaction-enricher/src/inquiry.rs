@@ -1,6 +1,6 @@
 //! What the bank is asked about one event.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use banks::{Account, Bank, BankError, Observed, Transaction};
 
@@ -14,6 +14,11 @@ pub(crate) enum Subject {
     /// An account whose transaction was deleted.
     Account(String),
 }
+
+/// The transaction, once it was read. A question whose account could not be read is asked again, and
+/// then does not spend a second request on the transaction: when many events wait for a new hour's
+/// budget, reading each transaction again would use it up before the first is finished.
+pub(crate) type Kept = Arc<OnceLock<Observed<Transaction>>>;
 
 /// What the bank answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +37,9 @@ pub(crate) async fn ask(
     bank: Arc<dyn Bank>,
     source: String,
     subject: Subject,
+    kept: Kept,
 ) -> Result<Findings, Error> {
-    let error = match read(bank.as_ref(), subject).await {
+    let error = match read(bank.as_ref(), subject, &kept).await {
         Ok(findings) => return Ok(findings),
         Err(error) => error,
     };
@@ -47,12 +53,16 @@ pub(crate) async fn ask(
 
 /// The transaction comes first: the balance must be at least as new, or the books would look off by
 /// this very transaction.
-async fn read(bank: &dyn Bank, subject: Subject) -> Result<Findings, BankError> {
+async fn read(bank: &dyn Bank, subject: Subject, kept: &Kept) -> Result<Findings, BankError> {
     match subject {
         Subject::Account(id) => Ok(Findings::Account(found(bank.account(&id).await)?)),
         Subject::Transaction(id) => {
-            let Some(transaction) = found(bank.transaction(&id).await)? else {
-                return Ok(Findings::Gone);
+            let transaction = match kept.get() {
+                Some(transaction) => transaction.clone(),
+                None => match found(bank.transaction(&id).await)? {
+                    Some(transaction) => kept.get_or_init(|| transaction).clone(),
+                    None => return Ok(Findings::Gone),
+                },
             };
             let account = found(bank.account(&transaction.value.account_id).await)?;
             Ok(Findings::Transaction { transaction: Box::new(transaction), account })

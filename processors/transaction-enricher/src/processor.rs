@@ -12,7 +12,7 @@ use streams::{AsyncProcessor, Begin, Context, Record, Sink};
 use crate::change::{Known, Plan, change, plan};
 use crate::error::Error;
 use crate::event::{self, Announced, Event};
-use crate::inquiry::{self, Findings, Subject};
+use crate::inquiry::{self, Findings, Kept, Subject};
 use crate::memory::Memory;
 use crate::numbers::{Fate, Numbers};
 use crate::output;
@@ -26,6 +26,7 @@ pub(crate) struct Inquiry {
     announced: Announced,
     transaction_id: String,
     subject: Subject,
+    kept: Kept,
 }
 
 /// What came back, with the question.
@@ -81,7 +82,8 @@ impl AsyncProcessor for Enricher {
                 return Ok(self.done(record, Fate::AlreadyDeleted));
             }
         };
-        Ok(Begin::Call(Inquiry { source: source.clone(), announced, transaction_id, subject }))
+        let (source, kept) = (source.clone(), Kept::default());
+        Ok(Begin::Call(Inquiry { source, announced, transaction_id, subject, kept }))
     }
 
     fn call(
@@ -92,7 +94,8 @@ impl AsyncProcessor for Enricher {
         async move {
             let source = inquiry.source.clone();
             let Some(bank) = bank else { return Err(Error::NoClient { source_name: source }) };
-            let findings = inquiry::ask(bank, source, inquiry.subject.clone()).await?;
+            let findings =
+                inquiry::ask(bank, source, inquiry.subject.clone(), inquiry.kept.clone()).await?;
             Ok(Answer { inquiry, findings })
         }
     }

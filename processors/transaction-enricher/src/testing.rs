@@ -22,6 +22,7 @@ struct State {
     accounts: HashMap<String, Observed<Account>>,
     failure: Option<BankError>,
     transaction_failure: Option<BankError>,
+    account_failure: Option<BankError>,
     asked: Vec<String>,
 }
 
@@ -79,6 +80,11 @@ impl FakeBank {
         self.0.lock().unwrap().transaction_failure = Some(failure);
     }
 
+    /// Every question about an account fails like this until further notice.
+    pub(crate) fn fail_over_accounts(&self, failure: Option<BankError>) {
+        self.0.lock().unwrap().account_failure = failure;
+    }
+
     /// What was asked so far, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.0.lock().unwrap().asked.clone()
@@ -100,7 +106,11 @@ impl FakeBank {
 
 impl Bank for FakeBank {
     fn account<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Observed<Account>, BankError>> {
-        Box::pin(async move { self.answer(format!("account {id}"), |bank| bank.accounts.get(id)) })
+        Box::pin(async move {
+            let failure = self.0.lock().unwrap().account_failure.clone();
+            failure.map_or(Ok(()), Err)?;
+            self.answer(format!("account {id}"), |bank| bank.accounts.get(id))
+        })
     }
 
     fn transaction<'a>(

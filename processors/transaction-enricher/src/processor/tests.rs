@@ -292,6 +292,20 @@ fn a_used_up_hour_and_an_outage_are_waited_out() {
 }
 
 #[test]
+fn a_transaction_is_not_read_again_while_its_account_has_to_wait() {
+    let mut desk = Desk::new();
+    let wait = Duration::from_mins(1);
+    desk.bank.put_transaction("tx-1", "acc-1", "HELD", -1);
+    desk.bank.fail_over_accounts(Some(BankError::RateLimited { reset_at: 0, wait }));
+    desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
+    desk.driver.advance(wait * 5);
+    desk.bank.fail_over_accounts(None);
+    desk.driver.advance(wait);
+    assert_eq!(desk.bank.asked(), ["transaction tx-1", "account acc-1"]);
+    assert_eq!(desk.said(), ["tx-1 created for acc-1", "acc-1 has 5000"]);
+}
+
+#[test]
 fn a_resource_the_bank_always_fails_over_goes_aside() {
     let mut desk = Desk::new();
     desk.bank.fail_over_transactions(unavailable(Silence::Status(500)));
