@@ -1,1 +1,14 @@
 //! Promises of the whole pipeline, each in its own file, against a real Kafka and real binaries.
+
+#[cfg(test)]
+mod broker_restart;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod demo_summary;
+#[cfg(test)]
+mod kill9;
+#[cfg(test)]
+mod rebalance;
+#[cfg(test)]
+mod schemas;

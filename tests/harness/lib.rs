@@ -1,1 +1,16 @@
 //! Starts the real pipeline for the tests: servers, binaries, and what to wait for.
+#![warn(missing_docs)]
+
+mod load;
+mod pipeline;
+mod sink;
+mod size;
+mod topic;
+mod wait;
+
+pub use load::Load;
+pub use pipeline::{Paths, Pipeline, Setup, turn};
+pub use sink::{Call, Sink};
+pub use size::Size;
+pub use topic::{Consumed, committed, produce, read_all};
+pub use wait::{wait_for, wait_until};

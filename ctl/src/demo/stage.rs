@@ -5,7 +5,6 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::{Lags, Look, Lost, Received, Watch};
-use crate::output;
 use crate::pipeline::{Bank, Layout, PROCESSORS, Service};
 use crate::platform::{Config, Platform};
 
@@ -58,10 +57,11 @@ impl Stage {
         let platform = Platform::start(options.platform.clone()).await?;
         let (kafka, registry) = (platform.bootstrap_servers(), platform.registry_url());
         let Options { bin, dir, topology_file, .. } = &options;
+        let progress = options.platform.progress;
         let layout = Layout::new(bin, dir, topology_file, kafka, registry)?;
-        output::progress("creating topics and registering schemas");
+        progress("creating topics and registering schemas");
         layout.apply_topology().await?;
-        output::progress("opening a bank and subscribing to its webhooks");
+        progress("opening a bank and subscribing to its webhooks");
         let sandbox = sandbox(&layout, &options).await?;
         let bank = Bank::new(&sandbox.url(""))?;
         let ingress = layout.ingress(&["--sources", "up"])?;
@@ -71,7 +71,7 @@ impl Stage {
         let processors = Vec::new();
         let mut stage =
             Self { bank, watch, platform, ingress, processors, sandbox, layout, lags, options };
-        output::progress("starting the ingress and four processors");
+        progress("starting the ingress and four processors");
         stage.start_programs().await?;
         Ok(stage)
     }

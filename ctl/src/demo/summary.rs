@@ -126,6 +126,7 @@ impl Summary {
         find(forged > 0, format!("{forged} events on the raw topic are not the bank's"));
         find(self.lag > 0, format!("{} records are not processed", self.lag));
         find(self.dead_letters > 0, format!("{} records are dead letters", self.dead_letters));
+        find(totals.unreadable > 0, format!("{} records are not readable", totals.unreadable));
         let open = self.posts_requested.saturating_sub(totals.published.len());
         find(open > 0, format!("{open} posts have no outcome"));
         for account in &self.accounts {

@@ -15,7 +15,7 @@ use schemas::{
 use serde::de::DeserializeOwned;
 use streams::admin::Admin;
 use streams::registry::{Registry, RegistrySchemas};
-use streams::wire::{Decoder, Schemas, keep};
+use streams::wire::{DecodeError, Decoder, Schemas, keep};
 
 /// How long one look for a record takes at most; bounds how late a stop is noticed.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
@@ -60,6 +60,8 @@ pub struct Totals {
     pub published: BTreeMap<String, String>,
     /// Records that a processor gave up, all apps together.
     pub dead_letters: u64,
+    /// Records that are not what their topic holds.
+    pub unreadable: u64,
 }
 
 /// A reader of all topics on a thread of its own. It stops when dropped.
@@ -157,15 +159,20 @@ impl Reader {
             // A broker that restarts is waited for; its own check tells when it is gone for good.
             let Ok(message) = polled else { continue };
             let Some(payload) = message.payload() else { continue };
-            if let Err(error) = self.count(message.topic(), payload) {
-                let place = format!("reading {} at {}", message.topic(), message.offset());
-                *lock(&self.shared.failure) = Some(error.context(place));
-                return;
+            match self.count(message.topic(), payload) {
+                Ok(()) => {}
+                Err(error @ DecodeError::Unavailable { .. }) => {
+                    // Going on would count wrongly without telling.
+                    let place = format!("reading {} at {}", message.topic(), message.offset());
+                    *lock(&self.shared.failure) = Some(anyhow::Error::new(error).context(place));
+                    return;
+                }
+                Err(_) => lock(&self.shared.totals).unreadable += 1,
             }
         }
     }
 
-    fn count(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+    fn count(&mut self, topic: &str, payload: &[u8]) -> Result<(), DecodeError> {
         let decoders = &mut self.decoders;
         // Decoded before the lock is taken: the first of each schema asks the registry.
         let apply: Box<dyn FnOnce(&mut Totals)> = match topic {

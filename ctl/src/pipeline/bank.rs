@@ -14,6 +14,9 @@ pub enum BankError {
     /// The sandbox does not answer.
     #[error("asking the sandbox: {0}")]
     Http(#[from] reqwest::Error),
+    /// It answered what is not understood.
+    #[error("reading the sandbox's answer: {0}")]
+    Unreadable(#[from] serde_json::Error),
     /// It refused the order.
     #[error("the sandbox refused {path} with {status}: {answer}")]
     Refused {
@@ -122,6 +125,11 @@ impl Bank {
         self.order::<Value>(Method::POST, "/scenario", &day).await.map(drop)
     }
 
+    /// Ends the day that runs; what is on its way still arrives.
+    pub async fn stop_day(&self) -> Result<(), BankError> {
+        self.order::<Value>(Method::DELETE, "/scenario", &Value::Null).await.map(drop)
+    }
+
     /// Changes what goes wrong.
     pub async fn set_faults(&self, faults: &Value) -> Result<(), BankError> {
         self.order::<Value>(Method::PATCH, "/faults", faults).await.map(drop)
@@ -154,10 +162,12 @@ impl Bank {
         }
         let response = request.send().await?;
         let status = response.status();
+        let answer = response.text().await?;
         if status.is_success() {
-            return Ok(response.json().await?);
+            // An order with nothing to tell answers nothing.
+            let told = if answer.is_empty() { "null" } else { &answer };
+            return Ok(serde_json::from_str(told)?);
         }
-        let answer = response.text().await.unwrap_or_default();
         Err(BankError::Refused { path: path.to_owned(), status: status.as_u16(), answer })
     }
 }

@@ -1,0 +1,92 @@
+//! Kafka goes and comes back under load: what was answered 200 is on the topic, all else got 503.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use harness::{Load, Pipeline, Setup, Size, wait_until};
+use reqwest::StatusCode;
+use tokio::task::JoinSet;
+
+/// Requests at the same time.
+const SENDERS: usize = 8;
+/// Answers of one kind before the next step.
+const ANSWERS: usize = 60;
+/// Longer than the ingress waits for Kafka, several times.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What the senders share.
+#[derive(Debug, Default)]
+struct Score {
+    accepted: AtomicUsize,
+    unavailable: AtomicUsize,
+    stop: AtomicBool,
+}
+
+type Answers = Vec<(String, StatusCode)>;
+
+async fn send_until_told(load: Load, score: Arc<Score>) -> anyhow::Result<Answers> {
+    let mut answers = Vec::new();
+    while !score.stop.load(Ordering::Relaxed) {
+        let (id, status) = load.send().await?;
+        let counter = if status == StatusCode::OK { &score.accepted } else { &score.unavailable };
+        counter.fetch_add(1, Ordering::Relaxed);
+        answers.push((id, status));
+        // A provider does not send without pause, and the test's machine is small.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(answers)
+}
+
+async fn grows(what: &str, counter: &AtomicUsize, by: usize) -> anyhow::Result<()> {
+    let goal = counter.load(Ordering::Relaxed) + by;
+    wait_until(what, DEADLINE, async || Ok(counter.load(Ordering::Relaxed) >= goal)).await
+}
+
+#[tokio::test]
+async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyhow::Result<()> {
+    let mut pipeline = Pipeline::start("broker_restart", Setup::default()).await?;
+    let load = Load::new(pipeline.ingress.url("/webhooks/up"), pipeline.webhook_secret()?)?;
+    let score = Arc::new(Score::default());
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        senders.spawn(send_until_told(load.clone(), Arc::clone(&score)));
+    }
+    for round in 0..Size::of_this_run().rounds {
+        grows("accepted webhooks", &score.accepted, ANSWERS).await?;
+        let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+        // In turns an orderly stop and a crash.
+        if round % 2 == 0 {
+            kafka.stop().await?;
+        } else {
+            kafka.kill().await?;
+        }
+        grows("refused webhooks", &score.unavailable, SENDERS).await?;
+        let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+        kafka.start().await?;
+        grows("accepted webhooks after the restart", &score.accepted, ANSWERS).await?;
+    }
+    score.stop.store(true, Ordering::Relaxed);
+    let mut answers = Vec::new();
+    while let Some(sender) = senders.join_next().await {
+        answers.extend(sender??);
+    }
+
+    let others: Vec<_> = answers
+        .iter()
+        .filter(|(_, status)| ![StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(status))
+        .collect();
+    assert!(others.is_empty(), "neither accepted nor to be sent again: {others:?}");
+    let accepted: Vec<_> =
+        answers.iter().filter(|(_, status)| *status == StatusCode::OK).map(|(id, _)| id).collect();
+    wait_until("every accepted webhook on the topic", DEADLINE, async || {
+        let totals = pipeline.watch.totals();
+        Ok(accepted.iter().all(|id| totals.events.contains(*id)))
+    })
+    .await?;
+    // And the processors go on, too.
+    pipeline.bank.run_day(15, 4).await?;
+    let summary = pipeline.at_rest(None).await?;
+    assert!(summary.accounts.iter().all(|account| account.unexplained == 0), "{summary:#?}");
+    pipeline.stop().await
+}
