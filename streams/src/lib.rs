@@ -33,6 +33,6 @@ pub use names::Names;
 pub use node::{LedgerEntry, LedgerState};
 pub use processor::{AsyncOptions, AsyncProcessor, Begin, Effect, Outcome, Processor, Value};
 pub use record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp};
-pub use runtime::{CheckError, LogFormat, StartError, StreamsArgs, init_telemetry, main};
+pub use runtime::{CheckError, StartError, StreamsArgs, main};
 pub use task::{Halt, RetryPolicy};
 pub use topology::{Effects, Sink, Source, Store, Topology};

@@ -15,4 +15,3 @@ mod thread;
 pub use arguments::StreamsArgs;
 pub use check::CheckError;
 pub use launch::{StartError, main};
-pub use telemetry::{LogFormat, init as init_telemetry};

@@ -4,6 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::topology_file::parse_duration;
 
+/// Longest name of an instance or a run: Kafka takes 249 characters in all, and the name of a
+/// changelog or group stands before it.
+const NAME_BYTES_MAX: usize = 64;
+
 /// What every application takes from its command line or environment.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StreamsArgs {
@@ -28,10 +32,10 @@ pub struct StreamsArgs {
     pub schema_registry_url: String,
     /// Stable name of this instance within its group (static membership): two instances of one
     /// application need two names.
-    #[arg(long, env = "BANKSTREAM_INSTANCE", default_value = "1")]
+    #[arg(long, env = "BANKSTREAM_INSTANCE", value_parser = name, default_value = "1")]
     pub instance: String,
     /// Id of a replay: group, stores and every written topic get it as a suffix.
-    #[arg(long, env = "BANKSTREAM_RUN_ID")]
+    #[arg(long, env = "BANKSTREAM_RUN_ID", value_parser = name)]
     pub run_id: Option<String>,
     /// Where to serve /livez, /readyz and /metrics; port 0 takes a free one.
     #[arg(long, env = "BANKSTREAM_HTTP_LISTEN", default_value = "127.0.0.1:0")]
@@ -47,4 +51,50 @@ pub struct StreamsArgs {
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .ok_or_else(|| format!("`{text}` is no duration; expected one like 100ms, 10s or 5m"))
+}
+
+/// Instance and run become parts of topic and group names, where Kafka takes these characters only.
+fn name(text: &str) -> Result<String, String> {
+    let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_taken) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected 1 to {NAME_BYTES_MAX} of the characters a-z A-Z 0-9 . _ -"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{NAME_BYTES_MAX, StreamsArgs};
+
+    #[derive(Debug, clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        streams: StreamsArgs,
+    }
+
+    #[test]
+    fn a_name_that_kafka_would_refuse_is_refused_on_the_command_line() {
+        let check = |flag: &str, value: &str, expect: bool| {
+            let parsed = Program::try_parse_from(["app", flag, value]);
+            assert_eq!(parsed.is_ok(), expect, "{flag} {value:?}: {parsed:?}");
+        };
+        for flag in ["--instance", "--run-id"] {
+            check(flag, "pod-0_a.b", true);
+            check(flag, &"x".repeat(NAME_BYTES_MAX), true);
+            check(flag, &"x".repeat(NAME_BYTES_MAX + 1), false);
+            check(flag, "", false);
+            check(flag, "a b", false);
+            check(flag, "a/b", false);
+            check(flag, "ä", false);
+        }
+    }
+
+    #[test]
+    fn an_instance_has_a_name_without_being_given_one() {
+        let program = Program::parse_from(["app"]);
+        assert_eq!((program.streams.instance.as_str(), program.streams.run_id), ("1", None));
+    }
 }
