@@ -22,6 +22,8 @@ pub enum Answer {
     Unavailable,
     /// The body did not arrive in time or not whole.
     Incomplete,
+    /// The request's head contradicts itself.
+    Malformed,
     /// Nothing is at this path.
     NotFound,
     /// The path takes another method.
@@ -41,6 +43,7 @@ impl Answer {
             Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Report(status, _, _) => *status,
@@ -65,6 +68,7 @@ impl Answer {
                 Bytes::from_static(br#"{"error":"unavailable"}"#)
             }
             Self::Incomplete => Bytes::from_static(br#"{"error":"incomplete"}"#),
+            Self::Malformed => Bytes::from_static(br#"{"error":"malformed"}"#),
             Self::NotFound => Bytes::from_static(br#"{"error":"not-found"}"#),
             Self::MethodNotAllowed(allowed) => {
                 extra = Some((ALLOW, HeaderValue::from_static(allowed)));

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Buf;
 use futures_util::{Stream, StreamExt as _};
 
+use crate::budget::Share;
+
 /// Bytes reserved before any has arrived: a sender's `Content-Length` is only a claim.
 const RESERVED_BYTES_MAX: usize = 16 * 1024;
 
@@ -24,6 +26,9 @@ pub enum BodyError {
     /// The connection broke.
     #[error("the connection broke before the body's end")]
     Broken,
+    /// All bodies in flight together are over theirs.
+    #[error("too many bytes of bodies are in flight")]
+    Crowded,
 }
 
 /// What bounds a body.
@@ -36,17 +41,18 @@ pub struct BodyLimits {
 }
 
 /// Reads all of `stream`. `declared` is the request's `Content-Length`; never are more than the
-/// limit's bytes held.
+/// limit's bytes held, and those that are held are taken from `share`.
 pub async fn read<S, B, E>(
     stream: S,
     declared: Option<u64>,
     limits: BodyLimits,
+    share: &mut Share<'_>,
 ) -> Result<Vec<u8>, BodyError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    match tokio::time::timeout(limits.time, collect(stream, declared, limits.bytes)).await {
+    match tokio::time::timeout(limits.time, collect(stream, declared, limits.bytes, share)).await {
         Ok(read) => read,
         Err(_) if is_over(declared, limits.bytes) => Err(BodyError::TooLarge),
         Err(_) => Err(BodyError::Slow),
@@ -62,6 +68,7 @@ async fn collect<S, B, E>(
     stream: S,
     declared: Option<u64>,
     limit: usize,
+    share: &mut Share<'_>,
 ) -> Result<Vec<u8>, BodyError>
 where
     S: Stream<Item = Result<B, E>>,
@@ -86,6 +93,9 @@ where
             }
             continue;
         }
+        if !share.grow(chunk.remaining()) {
+            return Err(BodyError::Crowded);
+        }
         while chunk.has_remaining() {
             let part = chunk.chunk();
             body.extend_from_slice(part);
@@ -105,8 +115,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::budget::Budget;
 
     const LIMITS: BodyLimits = BodyLimits { bytes: 100, time: Duration::from_secs(5) };
+
+    async fn read<S, B, E>(
+        stream: S,
+        declared: Option<u64>,
+        limits: BodyLimits,
+    ) -> Result<Vec<u8>, BodyError>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        super::read(stream, declared, limits, &mut Budget::new(100).share()).await
+    }
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -146,5 +169,20 @@ mod tests {
     fn a_body_whose_connection_breaks_is_broken() {
         let items = [Ok(Bytes::from_static(b"half")), Err("reset")];
         assert_eq!(run(read(stream::iter(items), Some(8), LIMITS)), Err(BodyError::Broken));
+    }
+
+    #[test]
+    fn a_body_that_no_room_is_left_for_is_crowded_out() {
+        let budget = Budget::new(10);
+        let send = |bytes: usize| {
+            let items = [Ok::<_, Infallible>(Bytes::from(vec![7; bytes]))];
+            let mut share = budget.share();
+            run(super::read(stream::iter(items), None, LIMITS, &mut share))
+                .map(|body| (body, share))
+        };
+        let held = send(6).unwrap();
+        assert_eq!(send(5).unwrap_err(), BodyError::Crowded);
+        drop(held);
+        assert!(send(10).is_ok());
     }
 }

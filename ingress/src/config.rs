@@ -9,6 +9,8 @@ use signatures::source::{self, SecretStore, SourceConfig, SourceError};
 use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFile};
 use streams::topology_file::{format_duration, parse_duration};
 
+use crate::listen;
+
 /// Flags of the ingress.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
@@ -37,6 +39,9 @@ pub struct Config {
     /// Largest body taken, in bytes.
     #[arg(long, env = "INGRESS_BODY_LIMIT", default_value_t = 1024 * 1024)]
     pub body_limit: usize,
+    /// Bytes of all bodies in flight together; beyond it the answer is 503.
+    #[arg(long, env = "INGRESS_BODIES_LIMIT", default_value_t = 64 * 1024 * 1024)]
+    pub bodies_limit: usize,
     /// How long a sender may take to send its body.
     #[arg(long, env = "INGRESS_BODY_TIMEOUT", default_value = "5s", value_parser = span)]
     pub body_timeout: Duration,
@@ -49,6 +54,9 @@ pub struct Config {
     /// Event ids remembered at most, some 80 bytes each; beyond it the oldest are forgotten.
     #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 1_000_000)]
     pub dedupe_ids_max: usize,
+    /// Bounds of connections.
+    #[command(flatten)]
+    pub connections: listen::Limits,
 }
 
 /// Why the configuration cannot be used.
@@ -123,7 +131,8 @@ pub enum ConfigError {
     },
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A span of time as flags and the topology file have it.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a span such as `500ms`, `10s` or `5m`".to_owned())
 }
 

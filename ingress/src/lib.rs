@@ -8,10 +8,12 @@
 
 pub mod answer;
 pub mod body;
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod dedupe;
 pub mod door;
+pub mod listen;
 pub mod metrics;
 pub mod publish;
 pub mod readiness;

@@ -1,5 +1,7 @@
 //! What is counted and measured.
 
+mod connections;
+
 use std::time::Duration;
 
 use prometheus::{
@@ -8,6 +10,7 @@ use prometheus::{
 };
 use signatures::Reason;
 
+pub use self::connections::ConnectionMetrics;
 use crate::answer::Answer;
 
 /// Why the metrics cannot be made: two of one name.
@@ -31,6 +34,8 @@ pub struct Metrics {
     pub reload_failures: IntCounter,
     /// What the memory of event ids counts.
     pub dedupe: DedupeMetrics,
+    /// What connections count.
+    pub connections: ConnectionMetrics,
 }
 
 /// Metrics of the memory of event ids.
@@ -109,6 +114,7 @@ impl Metrics {
                     "Records of the raw topic that could not be read.",
                 )?,
             },
+            connections: ConnectionMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -215,7 +221,10 @@ impl SourceMetrics {
                     counter.inc();
                 }
             }
-            Answer::NotFound | Answer::MethodNotAllowed(_) | Answer::Report(..) => {}
+            Answer::Malformed
+            | Answer::NotFound
+            | Answer::MethodNotAllowed(_)
+            | Answer::Report(..) => {}
         }
     }
 

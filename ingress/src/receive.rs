@@ -12,6 +12,7 @@ use warp::http::header::{CONTENT_LENGTH, EXPECT};
 
 use crate::answer::Answer;
 use crate::body::{self, BodyError, BodyLimits};
+use crate::budget::Budget;
 use crate::clock::Stopwatch;
 use crate::dedupe::{BodyPrint, Claim, Dedupe, EventKey, Fate, Pending};
 use crate::door::Door;
@@ -37,6 +38,8 @@ pub struct Ingress<P> {
     pub clock: Box<dyn Clock>,
     /// Bounds of a body.
     pub body: BodyLimits,
+    /// Bounds of all bodies together.
+    pub bodies: Budget,
     /// How long Kafka may take.
     pub produce_deadline: Duration,
 }
@@ -79,8 +82,11 @@ where
     if headers.contains_key(EXPECT) && body::is_over(declared, ingress.body.bytes) {
         return Answer::Rejected(Reason::BodyTooLarge);
     }
-    let body = match body::read(body, declared, ingress.body).await {
+    // Held until the answer: until then the body is, in the record that is on its way.
+    let mut share = ingress.bodies.share();
+    let body = match body::read(body, declared, ingress.body, &mut share).await {
         Ok(body) => body,
+        Err(BodyError::Crowded) => return Answer::Unavailable,
         Err(BodyError::TooLarge) => return Answer::Rejected(Reason::BodyTooLarge),
         Err(BodyError::Slow | BodyError::Broken) => return Answer::Incomplete,
     };

@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body::BodyLimits;
+use crate::budget::Budget;
 use crate::config::{Config, SystemSecrets};
 use crate::dedupe::Dedupe;
 use crate::door::Door;
+use crate::listen;
 use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
 use crate::readiness::Readiness;
@@ -54,6 +56,7 @@ fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
         metrics,
         clock: Box::new(SystemClock),
         body: BodyLimits { bytes: config.body_limit, time: config.body_timeout },
+        bodies: Budget::new(config.bodies_limit),
         produce_deadline: config.produce_deadline,
     })
 }
@@ -76,11 +79,13 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
         let (runtime, now) = (tokio::runtime::Handle::current(), SystemClock.now());
         move || start::connect(&config, &ingress, &runtime, now, &stop)
     });
-    let server = warp::serve(routes(Arc::clone(ingress)))
-        .incoming(listener)
-        .graceful(stop.clone().cancelled_owned())
-        .run();
-    let server = tasks.spawn(server);
+    let server = tasks.spawn(listen::serve(
+        listener,
+        routes(Arc::clone(ingress)),
+        config.connections.clone(),
+        ingress.metrics.connections.clone(),
+        stop.clone(),
+    ));
 
     // The reader of the raw topic ends only when it must not go on, or when it is told to.
     let outcome = tokio::select! {

@@ -8,10 +8,13 @@ use signatures::source::{SecretStore, parse};
 use signatures::{Scheme, Secret, sign};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::body::BodyLimits;
+use crate::budget::Budget;
 use crate::dedupe::{Dedupe, Ticket};
 use crate::door::Door;
+use crate::listen;
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
 use crate::readiness::Readiness;
@@ -23,6 +26,9 @@ pub(crate) const NOW: i64 = 1_772_501_000_000;
 
 /// The limit of bodies in tests.
 pub(crate) const BODY_BYTES_MAX: usize = 4096;
+
+/// The limit of all bodies at once in tests.
+pub(crate) const BODIES_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
 
 const SOURCES: &str = r#"
     [sources.up]
@@ -96,8 +102,9 @@ pub(crate) struct TestIngress {
     pub(crate) topic: Arc<TestTopic>,
     pub(crate) shared: Arc<Ingress<Arc<TestTopic>>>,
     pub(crate) now: Arc<AtomicI64>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) server: tokio::task::JoinHandle<()>,
     addr: std::net::SocketAddr,
-    server: tokio::task::JoinHandle<()>,
 }
 
 /// What a request got.
@@ -108,6 +115,28 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
+impl Reply {
+    /// Reads an answer to the connection's end.
+    pub(crate) async fn read(mut stream: TcpStream) -> Self {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+}
+
+/// Limits that no test meets unless it wants to.
+pub(crate) fn limits() -> listen::Limits {
+    listen::Limits {
+        connections_max: 100,
+        connections_per_address_max: 100,
+        head_timeout: Duration::from_mins(1),
+        idle_timeout: Duration::from_mins(1),
+    }
+}
+
 impl TestIngress {
     /// Starts one that is ready and whose broker accepts.
     pub(crate) async fn start() -> Self {
@@ -115,6 +144,14 @@ impl TestIngress {
     }
 
     pub(crate) async fn with_deadline(produce_deadline: Duration) -> Self {
+        Self::with(produce_deadline, limits()).await
+    }
+
+    pub(crate) async fn with_limits(limits: listen::Limits) -> Self {
+        Self::with(Duration::from_secs(20), limits).await
+    }
+
+    async fn with(produce_deadline: Duration, limits: listen::Limits) -> Self {
         let metrics = Metrics::new().unwrap();
         let doors = parse("test.toml", SOURCES).unwrap();
         let doors = doors.into_iter().map(|it| Door::open(it, &TestSecrets, &metrics).unwrap());
@@ -134,26 +171,28 @@ impl TestIngress {
             metrics,
             clock: Box::new(TestClock(Arc::clone(&now))),
             body: BodyLimits { bytes: BODY_BYTES_MAX, time: Duration::from_secs(10) },
+            bodies: Budget::new(BODIES_BYTES_MAX),
             produce_deadline,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let routes = crate::routes::routes(Arc::clone(&shared));
-        let tasks = tokio_util::task::TaskTracker::new();
-        let server = tasks.spawn(warp::serve(routes).incoming(listener).run());
-        Self { topic, shared, now, addr, server }
+        let (stop, metrics) = (CancellationToken::new(), shared.metrics.connections.clone());
+        let serving = listen::serve(listener, routes, limits, metrics, stop.clone());
+        let server = tokio_util::task::TaskTracker::new().spawn(serving);
+        Self { topic, shared, now, stop, server, addr }
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
     }
 
     /// Sends bytes as they are and reads the answer to its end.
     pub(crate) async fn raw(&self, request: &[u8]) -> Reply {
-        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+        Reply::read(stream).await
     }
 
     pub(crate) async fn request(

@@ -1,0 +1,134 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use warp::Reply as _;
+use warp::http::header::{CONNECTION, TRANSFER_ENCODING};
+use warp::http::{HeaderValue, Version};
+use warp::reply::Response;
+
+use super::crowd::Place;
+use super::framing::HEAD_BYTES_MAX;
+use super::pulse::{Pulse, Watched};
+use super::{Limits, Routes};
+use crate::answer::Answer;
+use crate::metrics::ConnectionMetrics;
+
+/// Requests at once on one HTTP/2 connection: a provider's bursts, with each of them bounded like a
+/// connection of its own.
+const STREAMS_MAX: u32 = 128;
+
+/// Bytes that one HTTP/2 request, and one connection, may send ahead of our reading.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+
+/// How often a watchdog looks: the longest lateness of a timeout, and long enough to cost nothing.
+const WATCH_PERIOD_MAX: Duration = Duration::from_secs(1);
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pulse: Arc<Pulse>,
+    watch_period: Duration,
+    metrics: ConnectionMetrics,
+    /// Held while the connection is.
+    _place: Place,
+}
+
+impl Connection {
+    pub(super) fn new(limits: &Limits, metrics: ConnectionMetrics, place: Place) -> Self {
+        let pulse = Pulse::new(limits.head_timeout, limits.idle_timeout);
+        let shortest = limits.head_timeout.min(limits.idle_timeout) / 4;
+        let watch_period = shortest.clamp(Duration::from_millis(1), WATCH_PERIOD_MAX);
+        Self { pulse, watch_period, metrics, _place: place }
+    }
+
+    /// Serves it until it ends, misses a deadline, or, once told to `stop`, has finished what it
+    /// had begun.
+    pub(super) async fn serve<S>(self, stream: S, routes: Routes, stop: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&self.pulse)));
+        let routes = TowerToHyperService::new(warp::service(routes));
+        let (pulse, metrics) = (Arc::clone(&self.pulse), self.metrics.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answering = pulse.request();
+            let closes = closes(&request);
+            let answer = if pulse.is_refused() {
+                metrics.malformed.inc();
+                None
+            } else {
+                Some(routes.call(request))
+            };
+            async move {
+                let mut response: Response = match answer {
+                    Some(answer) => answer.await?,
+                    None => Answer::Malformed.into_response().into_response(),
+                };
+                if closes || response.status() == Answer::Malformed.status() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                drop(answering);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let server = builder();
+        let mut connection = std::pin::pin!(server.serve_connection(stream, service));
+        let mut watch = tokio::time::interval(self.watch_period);
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!("a connection ended: {error}");
+                    }
+                    return;
+                }
+                () = stop.cancelled(), if !leaving => leaving = true,
+                _ = watch.tick() => {
+                    if !self.pulse.is_overdue() {
+                        continue;
+                    }
+                    if leaving {
+                        return;
+                    }
+                    // HTTP/2 is told; by the next look it has had its time.
+                    self.metrics.timed_out.inc();
+                    leaving = true;
+                }
+            }
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+/// Whether a request is the last of its connection. After a body in chunks nothing is believed:
+/// where it ended is what proxies and servers are made to disagree about.
+fn closes(request: &Request<Incoming>) -> bool {
+    request.version() <= Version::HTTP_11 && request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The watchdog times heads, of both versions and before the version is known. The number of
+    // header fields stays the library's 100: another limit would cost an allocation per request.
+    builder.http1().max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None);
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
+}

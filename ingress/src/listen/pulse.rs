@@ -1,0 +1,154 @@
+//! Until when a connection must have done something.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::framing::Framing;
+use crate::clock::Stopwatch;
+
+/// What a connection is doing, written by its stream and its requests, read by its watchdog. While a
+/// request is being answered there is no deadline here: its body and its record have their own.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    since: Stopwatch,
+    head: Duration,
+    idle: Duration,
+    /// Milliseconds since `since`; the largest number while there is none.
+    deadline: AtomicU64,
+    requests: AtomicUsize,
+    in_head: AtomicBool,
+    refused: AtomicBool,
+}
+
+impl Pulse {
+    /// A connection that has just been opened.
+    pub(super) fn new(head: Duration, idle: Duration) -> Arc<Self> {
+        let pulse = Self {
+            since: Stopwatch::start(),
+            head,
+            idle,
+            deadline: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            in_head: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        };
+        pulse.due_in(head);
+        Arc::new(pulse)
+    }
+
+    fn due_in(&self, time: Duration) {
+        let deadline = self.since.elapsed().saturating_add(time);
+        self.deadline.store(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    }
+
+    /// Whether the deadline has passed.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.since.elapsed().as_millis() > u128::from(self.deadline.load(SeqCst))
+    }
+
+    /// Whether a request came that is not to be believed.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(SeqCst)
+    }
+
+    /// A request has begun; dropping what this gives ends it.
+    pub(super) fn request(self: &Arc<Self>) -> Answering {
+        self.requests.fetch_add(1, SeqCst);
+        self.deadline.store(u64::MAX, SeqCst);
+        Answering(Arc::clone(self))
+    }
+
+    fn read(&self, in_head: bool) {
+        let began = in_head && !self.in_head.swap(in_head, SeqCst);
+        if !in_head {
+            self.in_head.store(false, SeqCst);
+        }
+        if began && self.requests.load(SeqCst) == 0 {
+            self.due_in(self.head);
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<Pulse>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, SeqCst) == 1 {
+            // Of a request that was sent behind this one the head may be here in part.
+            let in_head = self.0.in_head.load(SeqCst);
+            self.0.due_in(if in_head { self.0.head } else { self.0.idle });
+        }
+    }
+}
+
+/// A stream whose bytes are seen as they are read.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    framing: Framing,
+    pulse: Arc<Pulse>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+        Self { stream, framing: Framing::new(), pulse }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let this = &mut *self;
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let fresh = buffer.filled().get(before..).unwrap_or_default();
+        if !fresh.is_empty() {
+            if this.framing.see(fresh).is_err() {
+                this.pulse.refused.store(true, SeqCst);
+            }
+            this.pulse.read(this.framing.is_in_head());
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
