@@ -29,7 +29,7 @@ pub use clock::{Clock, SystemClock};
 pub use coalesce::Coalesced;
 pub use error::{BankError, Silence};
 pub use resource::{Account, Money, Transaction};
-pub use secret::{Token, TokenError};
+pub use secret::{Token, TokenError, TokenText};
 pub use up::{
     CreatedWebhook, DeliveryLog, RetryPolicy, UpClient, UpConfig, UpConfigError, Webhook,
     WebhookSecret,

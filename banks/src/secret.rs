@@ -50,9 +50,35 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A token as it stands in a variable or flag, not judged yet.
+///
+/// Command lines take this type: a parser that refuses a value shows it with the error, and a token
+/// with a stray line break is still a token. Its `Debug` text does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenText(String);
+
+impl TokenText {
+    /// The token, if the text can be one.
+    pub fn token(&self) -> Result<Token, TokenError> {
+        Token::new(&self.0)
+    }
+}
+
+impl From<String> for TokenText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Token, TokenError};
+    use super::{Token, TokenError, TokenText};
 
     #[track_caller]
     fn check(text: &str, expect: Result<&str, TokenError>) {
@@ -73,7 +99,15 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_token() {
-        let token = Token::new("up:yeah:abc123").unwrap();
-        assert_eq!(format!("{token:?}"), "Token(..)");
+        let text = TokenText::from("up:yeah:abc123\n".to_owned());
+        let token = text.token().unwrap();
+        assert_eq!(format!("{text:?} {token:?}"), "TokenText(..) Token(..)");
+    }
+
+    #[test]
+    fn a_text_that_is_no_token_is_refused_without_being_shown() {
+        let refused = TokenText::from("up:yeah:\nabc123".to_owned()).token().unwrap_err();
+        assert_eq!(refused, TokenError::NotAToken);
+        assert!(!refused.to_string().contains("abc123"));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use banks::Token;
+use banks::{Token, TokenText};
 use streams::topology_file::parse_duration;
 
 /// The bank's address when none is given.
@@ -35,8 +35,8 @@ pub struct Config {
     pub up_api_url: String,
 
     /// The bank's token; prefer the variable, other users can see flags
-    #[arg(long, env = "UP_API_TOKEN", hide_env_values = true, value_parser = Token::new)]
-    pub up_api_token: Option<Token>,
+    #[arg(long, env = "UP_API_TOKEN", hide_env_values = true)]
+    pub up_api_token: Option<TokenText>,
 
     /// File with the bank's token
     #[arg(long, env = "UP_API_TOKEN_FILE", conflicts_with = "up_api_token")]
@@ -46,8 +46,8 @@ pub struct Config {
 impl Config {
     /// The token from the variable or the file; refuses when there is neither.
     pub fn token(&self) -> anyhow::Result<Token> {
-        if let Some(token) = &self.up_api_token {
-            return Ok(token.clone());
+        if let Some(text) = &self.up_api_token {
+            return text.token().context("reading the bank's token from UP_API_TOKEN");
         }
         let path = self.up_api_token_file.as_ref().context(
             "no bank token: set UP_API_TOKEN, or UP_API_TOKEN_FILE to a file that holds it",
@@ -128,5 +128,19 @@ mod tests {
             let refused = format!("{:#}", config.token().expect_err("no token in it"));
             assert!(refused.contains(&*path.to_string_lossy()), "{refused}");
         }
+    }
+    /// The command line shows what it refuses, so it must take any token.
+    #[test]
+    fn a_token_that_is_refused_is_not_shown() {
+        #[derive(Debug, clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            config: Config,
+        }
+        let arguments = ["app", "--up-api-token", "up:secret:\nword"];
+        let program = <Program as clap::Parser>::try_parse_from(arguments).expect("a command line");
+        let refused = format!("{:#}", program.config.token().expect_err("not one word"));
+        assert!(refused.starts_with("reading the bank's token from UP_API_TOKEN"), "{refused}");
+        assert!(!format!("{refused} {program:?}").contains("word"), "{refused}");
     }
 }
