@@ -1,4 +1,5 @@
-//! The records of bankstream: Avro schemas, their Rust types, topic names. No I/O, no clock.
+//! The records of bankstream: Avro schemas, their Rust types, topic names, and what rules ask of a
+//! transaction ([`condition`]). No I/O, no clock.
 //!
 //! Money is a signed 64-bit number of base units (cents) beside an ISO 4217 code. Times are
 //! [`Timestamp`]s, milliseconds since the Unix epoch. Enumerations of a foreign API are strings: a
@@ -8,6 +9,7 @@
 mod account;
 mod avro;
 mod coin;
+pub mod condition;
 mod position;
 mod social;
 mod time;

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-mod condition;
 mod config;
 mod decision;
 mod hook;
@@ -15,7 +14,6 @@ use anyhow::Context as _;
 use schemas::{CoinTrigger, TransactionEnriched, topics};
 use streams::{AsyncOptions, Effects, Sink, Source, Store, SystemClock, Topology};
 
-pub use condition::{Condition, Sign, Stage};
 pub use config::{Config, HookError, HookTarget, Redacted};
 pub use decision::{Counted, DecisionError, Seen};
 pub use hook::{CallError, Hook, HookAnswer, KEY_HEADER, SIGNATURE_HEADER};

@@ -6,15 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use regex::{Regex, RegexBuilder};
+use schemas::condition::{Condition, Pattern, PatternError, Sign, Stage};
 use serde::Deserialize;
-
-use crate::condition::{Condition, Sign, Stage};
 
 /// Rules in one file at most: each is tried for every transaction.
 const RULES_MAX: usize = 1_000;
-/// Bytes a compiled pattern may take: a short text can ask for a huge automaton.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Characters of a rule's name: it is part of every trigger's id and of record keys.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -69,7 +65,7 @@ pub enum RulesError {
         key: String,
         /// Why.
         #[source]
-        source: regex::Error,
+        source: PatternError,
     },
 }
 
@@ -141,12 +137,14 @@ fn checked(file: &Path, name: String, declared: DeclaredRule) -> Result<Rule, Ru
     if declared.account.is_empty() {
         return Err(refused(file, &key("account"), "the bank's account id, or \"*\""));
     }
-    let text = declared.text.map(|text| pattern(file, key("text"), &text)).transpose()?;
+    let text = declared.text.as_deref().map(Pattern::parse).transpose().map_err(|source| {
+        RulesError::Pattern { file: file.to_owned(), key: key("text"), source }
+    })?;
     let condition = Condition {
         account: (declared.account != "*").then_some(declared.account),
         sign: declared.sign,
         minimum: declared.minimum,
-        currency: declared.currency,
+        currency: Some(declared.currency),
         text,
         on: declared.on,
         internal_transfers: declared.internal_transfers,
@@ -158,14 +156,6 @@ fn checked(file: &Path, name: String, declared: DeclaredRule) -> Result<Rule, Ru
 fn is_name(name: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// The engine's time is linear in the text, whatever the pattern.
-fn pattern(file: &Path, key: String, text: &str) -> Result<Regex, RulesError> {
-    RegexBuilder::new(text)
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|source| RulesError::Pattern { file: file.to_owned(), key, source })
 }
 
 fn refused(file: &Path, key: &str, expected: &'static str) -> RulesError {

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-mod condition;
 mod config;
 mod decision;
 mod foreign_text;
@@ -18,7 +17,6 @@ use anyhow::{Context as _, ensure};
 use schemas::{PostPublished, PostRequested, TransactionEnriched, topics};
 use streams::{AsyncOptions, Effects, Sink, Source, Store, Topology, topology::Builder};
 
-pub use condition::{Condition, Sign, Stage};
 pub use config::{Config, MastodonAccount, MastodonError, Token};
 pub use decision::{DecisionError, Seen};
 pub use networks::{Answer, DryRun, Mastodon, Network, Networks, PublishError, Publishing};

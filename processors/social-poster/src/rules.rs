@@ -6,19 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use regex::{Regex, RegexBuilder};
+use schemas::condition::{Condition, Pattern, PatternError, Sign, Stage};
 use serde::Deserialize;
 
 use crate::{
-    condition::{Condition, Sign, Stage},
     foreign_text::FOREIGN_TEXT_CHARS_MAX,
     template::{Template, TemplateError, Variable},
 };
 
 /// Rules in one file at most: each is tried for every transaction.
 const RULES_MAX: usize = 1_000;
-/// Bytes a compiled pattern may take: a short text can ask for a huge automaton.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Characters of a rule's name: it is part of every post's id and of record keys.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -156,7 +153,7 @@ pub enum RulesError {
         key: String,
         /// Why.
         #[source]
-        source: regex::Error,
+        source: PatternError,
     },
 }
 
@@ -323,10 +320,11 @@ impl Reading<'_> {
         }
     }
 
-    /// The engine's time is linear in the text, whatever the pattern.
-    fn pattern(&self, text: &str) -> Result<Regex, RulesError> {
-        RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build().map_err(|source| {
-            RulesError::Pattern { file: self.file.to_owned(), key: self.key("text"), source }
+    fn pattern(&self, text: &str) -> Result<Pattern, RulesError> {
+        Pattern::parse(text).map_err(|source| RulesError::Pattern {
+            file: self.file.to_owned(),
+            key: self.key("text"),
+            source,
         })
     }
 

@@ -1,8 +1,12 @@
 //! What a transaction must be to meet a rule.
 
-use regex::Regex;
-use schemas::Transaction;
+use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
+
+use crate::transaction::Transaction;
+
+/// Bytes a compiled pattern may take: a short text can ask for a huge automaton.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The direction of the money, as the account sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +33,26 @@ pub enum Stage {
     Held,
 }
 
+/// A regular expression over texts of strangers: its time is linear in the text, whatever it says.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+/// Why a text is no pattern: no regular expression, or one that compiles to more than 1 MiB.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PatternError(#[from] regex::Error);
+
+impl Pattern {
+    /// Compiles `text`, which is found anywhere unless it says otherwise (`^`, `$`).
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        Ok(Self(RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build()?))
+    }
+
+    fn is_found_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
 /// All of a rule's conditions; every one must hold.
 #[derive(Clone, Debug)]
 pub struct Condition {
@@ -38,10 +62,10 @@ pub struct Condition {
     pub sign: Sign,
     /// Smallest amount that counts, base units without a sign, above 0.
     pub minimum: i64,
-    /// ISO 4217 code.
-    pub currency: String,
+    /// ISO 4217 code; `None` for every currency.
+    pub currency: Option<String>,
     /// Found in the description, the message or the raw text; `None` for any text.
-    pub text: Option<Regex>,
+    pub text: Option<Pattern>,
     /// Status from which on it counts.
     pub on: Stage,
     /// Whether a transfer between the holder's own accounts counts.
@@ -52,7 +76,7 @@ impl Condition {
     /// Whether this version of a transaction meets every condition.
     pub fn is_met(&self, account_id: &str, transaction: &Transaction) -> bool {
         self.account.as_deref().is_none_or(|account| account == account_id)
-            && self.currency == transaction.currency
+            && self.currency.as_deref().is_none_or(|code| code == transaction.currency)
             && self.is_right_sign(transaction.amount)
             && transaction.amount.unsigned_abs() >= self.minimum.unsigned_abs()
             && self.is_far_enough(&transaction.status)
@@ -77,11 +101,11 @@ impl Condition {
 
     fn is_text_found(&self, transaction: &Transaction) -> bool {
         let Some(pattern) = &self.text else { return true };
-        pattern.is_match(&transaction.description)
+        pattern.is_found_in(&transaction.description)
             || [&transaction.message, &transaction.raw_text]
                 .into_iter()
                 .flatten()
-                .any(|text| pattern.is_match(text))
+                .any(|text| pattern.is_found_in(text))
     }
 }
 
@@ -93,14 +117,14 @@ mod tests {
         account: None,
         sign: Sign::In,
         minimum: 1,
-        currency: String::new(),
+        currency: None,
         text: None,
         on: Stage::Settled,
         internal_transfers: false,
     };
 
     fn aud() -> Condition {
-        Condition { currency: "AUD".to_owned(), ..ANY }
+        Condition { currency: Some("AUD".to_owned()), ..ANY }
     }
 
     fn transfer() -> Transaction {
@@ -152,6 +176,7 @@ mod tests {
         check(&out, |t| t.amount = i64::MIN, true);
         check(&out, |_| (), false);
         check(&aud(), |t| t.currency = "JPY".to_owned(), false);
+        check(&ANY, |t| t.currency = "JPY".to_owned(), true);
     }
 
     #[test]
@@ -165,12 +190,19 @@ mod tests {
 
     #[test]
     fn text_is_looked_for_in_description_message_and_raw_text() {
-        let with = |text| Condition { text: Some(Regex::new(text).expect("pattern")), ..aud() };
+        let with = |text| Condition { text: Some(Pattern::parse(text).unwrap()), ..aud() };
         check(&with("^David$"), |_| (), true);
         check(&with("coffee"), |_| (), true);
         check(&with("^OSKO"), |_| (), true);
         check(&with("tea"), |_| (), false);
         check(&with("coffee"), |t| t.message = None, false);
+    }
+
+    #[test]
+    fn a_pattern_is_a_regular_expression_of_bounded_size() {
+        assert!(Pattern::parse("(").is_err());
+        let refused = Pattern::parse("\\w{5000}").unwrap_err().to_string();
+        assert_eq!(refused, "Compiled regex exceeds size limit of 1048576 bytes.");
     }
 
     #[test]
