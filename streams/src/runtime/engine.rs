@@ -1,7 +1,7 @@
 //! The tasks of a stream thread and what carries out their commands.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -17,13 +17,16 @@ use rdkafka::{
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use super::{group::Consumer, producer::Producer};
+use super::{
+    group::Consumer,
+    producer::{Handover, Producer},
+};
 use crate::{
     clock::Clock,
     disposition::Failure,
     node::{CallFuture, Opaque},
-    record::{Headers, Position, RawRecord, Timestamp},
-    task::{Command, EntryId, Environment, Event, Halt, Task},
+    record::{Headers, Outgoing, Position, RawRecord, Timestamp},
+    task::{Command, EntryId, Environment, Event, Halt, SendId, Task},
     topology::Topology,
 };
 
@@ -35,7 +38,7 @@ const CLOSE_STEP: Duration = Duration::from_millis(2);
 pub(super) struct Owner {
     pub(super) sub: usize,
     pub(super) partition: i32,
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 struct Answer {
@@ -66,6 +69,8 @@ pub(super) struct Engine {
     pub(super) topology: Arc<Topology>,
     pub(super) environment: Environment,
     producer: Producer,
+    /// Records that the producer had no room for, in order. While there are any, no task goes on.
+    unsent: VecDeque<(Owner, SendId, Outgoing)>,
     pub(super) tasks: BTreeMap<(usize, i32), Running>,
     clock: Arc<dyn Clock>,
     handle: Handle,
@@ -91,6 +96,7 @@ impl Engine {
             topology,
             environment,
             producer,
+            unsent: VecDeque::new(),
             tasks: BTreeMap::new(),
             clock,
             handle,
@@ -258,6 +264,10 @@ impl Engine {
 
     fn tick(&mut self) {
         let now = self.now();
+        self.hand_over(now);
+        if !self.unsent.is_empty() {
+            return;
+        }
         let mut carried = Vec::new();
         for running in self.tasks.values_mut().filter(|running| running.is_restored) {
             running.task.tick(now);
@@ -266,19 +276,34 @@ impl Engine {
                 .extend(running.task.take_commands().into_iter().map(|command| (owner, command)));
         }
         for (owner, command) in carried {
-            self.carry_out(owner, command, now);
+            self.carry_out(owner, command);
+        }
+        self.hand_over(now);
+    }
+
+    /// Hands records to the producer, as far as it has room. Those of a task that is gone are
+    /// dropped: its partition is somebody else's, who makes them again.
+    fn hand_over(&mut self, now: Timestamp) {
+        while let Some((owner, send, record)) = self.unsent.pop_front() {
+            if self.task(owner).is_none() {
+                continue;
+            }
+            match self.producer.send(owner, send, &record) {
+                Handover::Taken => {}
+                Handover::NoRoom => {
+                    self.unsent.push_front((owner, send, record));
+                    return;
+                }
+                Handover::Refused(failure) => {
+                    self.tell(owner, Event::Refused { send, failure }, now);
+                }
+            }
         }
     }
 
-    fn carry_out(&mut self, owner: Owner, command: Command, now: Timestamp) {
+    fn carry_out(&mut self, owner: Owner, command: Command) {
         match command {
-            Command::Send { id, record } => {
-                if let Some(refused) = self.producer.send(owner, id, &record)
-                    && let Err(failure) = refused.result
-                {
-                    self.tell(owner, Event::Refused { send: id, failure }, now);
-                }
-            }
+            Command::Send { id, record } => self.unsent.push_back((owner, id, record)),
             Command::Call { entry, call, future } => self.call(owner, entry, call, future),
             Command::Commit { offsets } => {
                 if let Some(running) = self.tasks.get_mut(&(owner.sub, owner.partition)) {

@@ -22,14 +22,27 @@ use crate::{
 /// Largest record the client takes; the topic's `max.message.bytes` decides below this.
 const MESSAGE_BYTES_MAX: &str = "2097152";
 
-/// How long a full producer queue is served before the send is tried again.
-const QUEUE_FULL_WAIT: Duration = Duration::from_millis(5);
+/// Records and their size, in KiB, that the client holds for a broker that does not answer. What
+/// does not fit waits with the engine, which begins nothing new meanwhile.
+const QUEUED_RECORDS_MAX: &str = "100000";
+const QUEUED_KBYTES_MAX: &str = "65536";
 
 /// What became of a record: who sent it, under which id.
 pub(super) struct Delivery {
     pub(super) owner: Owner,
     pub(super) send: SendId,
     pub(super) result: Result<(), Failure>,
+}
+
+/// What the client said to a record.
+#[derive(Debug)]
+pub(super) enum Handover {
+    /// Its delivery will be reported.
+    Taken,
+    /// It has no room now. To wait for some here would stop the thread for as long as the outage.
+    NoRoom,
+    /// It will never take it.
+    Refused(Failure),
 }
 
 pub(super) struct Deliveries {
@@ -78,13 +91,14 @@ impl Producer {
             .set("linger.ms", "1")
             .set("compression.type", "lz4")
             .set("message.max.bytes", MESSAGE_BYTES_MAX)
-            .set("queue.buffering.max.kbytes", "65536")
+            .set("queue.buffering.max.messages", QUEUED_RECORDS_MAX)
+            .set("queue.buffering.max.kbytes", QUEUED_KBYTES_MAX)
             .create_with_context(Deliveries { reports: sender })?;
         Ok(Self { producer, reports })
     }
 
-    /// Hands a record to the client. What the client refuses at once comes back as a delivery.
-    pub(super) fn send(&self, owner: Owner, send: SendId, record: &Outgoing) -> Option<Delivery> {
+    /// Hands a record to the client, without waiting.
+    pub(super) fn send(&self, owner: Owner, send: SendId, record: &Outgoing) -> Handover {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in record.headers.iter() {
             headers = headers.insert(Header { key, value: Some(value.as_ref()) });
@@ -103,20 +117,10 @@ impl Producer {
         if let Some(timestamp) = record.timestamp {
             message = message.timestamp(timestamp);
         }
-        loop {
-            match self.producer.send(message) {
-                Ok(()) => return None,
-                Err((error, back))
-                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) =>
-                {
-                    self.producer.poll(QUEUE_FULL_WAIT);
-                    message = back;
-                }
-                Err((error, _)) => {
-                    let result = Err(refusal(&error, &record.topic));
-                    return Some(Delivery { owner, send, result });
-                }
-            }
+        match self.producer.send(message) {
+            Ok(()) => Handover::Taken,
+            Err((error, _)) if is_full(&error) => Handover::NoRoom,
+            Err((error, _)) => Handover::Refused(refusal(&error, &record.topic)),
         }
     }
 
@@ -131,6 +135,10 @@ impl Producer {
         let (code, reason) = self.producer.client().fatal_error()?;
         Some(format!("{code}: {reason}"))
     }
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
 /// What a refused record means: too large or malformed is the record's own fault, anything else is
@@ -149,5 +157,34 @@ fn refusal(error: &KafkaError, topic: &str) -> Failure {
         exception: "rdkafka::error::KafkaError",
         message: format!("topic `{topic}` did not take the record: {error}"),
         disposition: if is_own_fault { Disposition::DeadLetter } else { Disposition::Halt },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handover, Producer};
+    use crate::{
+        record::{Headers, Outgoing},
+        runtime::engine::Owner,
+        task::SendId,
+    };
+
+    /// Nobody listens on port 1, so nothing ever leaves the queue.
+    #[test]
+    fn a_record_without_room_comes_back_at_once() {
+        let producer = Producer::new("127.0.0.1:1", "test").unwrap();
+        let record = Outgoing {
+            topic: "t".into(),
+            partition: Some(0),
+            key: None,
+            value: Some(vec![7; 1 << 20].into()),
+            timestamp: None,
+            headers: Headers::new(),
+        };
+        let owner = Owner { sub: 0, partition: 0, generation: 1 };
+        let said: Vec<Handover> =
+            (0..80).map(|id| producer.send(owner, SendId(id), &record)).collect();
+        assert!(matches!(said.first(), Some(Handover::Taken)), "{said:?}");
+        assert!(matches!(said.last(), Some(Handover::NoRoom)), "{said:?}");
     }
 }
