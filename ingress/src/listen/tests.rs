@@ -52,6 +52,11 @@ async fn a_connection_that_sends_its_head_slowly_or_not_at_all_is_closed() {
     assert_eq!(ingress.shared.metrics.connections.timed_out.get(), 2);
 }
 
+/// A peer that says nothing, here what the test is about.
+async fn silence(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 #[tokio::test]
 async fn a_connection_stays_open_between_requests_for_its_idle_time() {
     let idle = Limits { head_timeout: SHORT, idle_timeout: SHORT * 8, ..limits() };
@@ -60,7 +65,7 @@ async fn a_connection_stays_open_between_requests_for_its_idle_time() {
     stream.write_all(&up_request("e-1")).await.unwrap();
     assert!(answer(&mut stream).await.contains("200 OK"));
     // Longer than a head may take.
-    tokio::time::sleep(SHORT * 3).await;
+    silence(SHORT * 3).await;
     stream.write_all(&up_request("e-2")).await.unwrap();
     assert!(answer(&mut stream).await.contains("200 OK"));
     assert_eq!(closed(stream).await, "");
@@ -74,7 +79,7 @@ async fn a_slow_body_is_bounded_by_its_own_time_and_not_by_the_head_s() {
     let (first, last) = request.split_at(request.len() - 1);
     let mut stream = ingress.connect().await;
     stream.write_all(first).await.unwrap();
-    tokio::time::sleep(SHORT * 3).await;
+    silence(SHORT * 3).await;
     stream.write_all(last).await.unwrap();
     assert!(answer(&mut stream).await.contains("200 OK"));
 }
