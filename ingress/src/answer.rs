@@ -22,6 +22,10 @@ pub enum Answer {
     Unavailable,
     /// The body did not arrive in time or not whole.
     Incomplete,
+    /// Too much came from one address or for one source: try again after so many seconds.
+    TooMany(u64),
+    /// Not from that address.
+    Forbidden,
     /// The request's head contradicts itself.
     Malformed,
     /// Nothing is at this path.
@@ -43,6 +47,8 @@ impl Answer {
             Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -68,6 +74,11 @@ impl Answer {
                 Bytes::from_static(br#"{"error":"unavailable"}"#)
             }
             Self::Incomplete => Bytes::from_static(br#"{"error":"incomplete"}"#),
+            Self::TooMany(seconds) => {
+                extra = Some((RETRY_AFTER, HeaderValue::from(seconds)));
+                Bytes::from_static(br#"{"error":"too-many-requests"}"#)
+            }
+            Self::Forbidden => Bytes::from_static(br#"{"error":"forbidden"}"#),
             Self::Malformed => Bytes::from_static(br#"{"error":"malformed"}"#),
             Self::NotFound => Bytes::from_static(br#"{"error":"not-found"}"#),
             Self::MethodNotAllowed(allowed) => {

@@ -9,7 +9,7 @@ use signatures::source::{self, SecretStore, SourceConfig, SourceError};
 use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFile};
 use streams::topology_file::{format_duration, parse_duration};
 
-use crate::listen;
+use crate::{gate, listen};
 
 /// Flags of the ingress.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,6 +54,9 @@ pub struct Config {
     /// Event ids remembered at most, some 80 bytes each; beyond it the oldest are forgotten.
     #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 1_000_000)]
     pub dedupe_ids_max: usize,
+    /// Bounds of senders.
+    #[command(flatten)]
+    pub senders: gate::Limits,
     /// Bounds of connections.
     #[command(flatten)]
     pub connections: listen::Limits,
@@ -77,6 +80,16 @@ pub enum ConfigError {
         file: String,
         /// The names that are there.
         declared: String,
+    },
+    /// An address is allowed to a source that is not declared.
+    #[error(
+        "--allow names `{name}`, which {file} does not declare; expected such as `up=192.0.2.0/24`"
+    )]
+    UnknownAllowed {
+        /// The name.
+        name: String,
+        /// The topology file.
+        file: String,
     },
     /// The raw topic is not declared.
     #[error("{file}: topic `{topic}` is not declared; the ingress writes it")]
@@ -143,6 +156,10 @@ impl Config {
         let topology = TopologyFile::load(&self.topology_file)?;
         let file = self.topology_file.display().to_string();
         let declared = source::from_tables(&file, topology.sources())?;
+        let is_declared = |name: &str| declared.iter().any(|source| source.name == name);
+        if let Some(wrong) = self.senders.allow.iter().find(|it| !is_declared(&it.source)) {
+            return Err(ConfigError::UnknownAllowed { name: wrong.source.clone(), file });
+        }
         let mut sources = self.chosen(&file, declared)?;
         self.check_body_limit(&topology)?;
         for source in &mut sources {

@@ -6,16 +6,20 @@
 //! kept on this machine: what is not on the topic was not accepted.
 #![warn(missing_docs)]
 
+pub mod address;
 pub mod answer;
 pub mod body;
 pub mod budget;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod dedupe;
 pub mod door;
+pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod publish;
+pub mod rate;
 pub mod readiness;
 pub mod receive;
 pub mod record;

@@ -6,6 +6,7 @@ mod crowd;
 mod framing;
 mod pulse;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use warp::http::Response;
 
 use self::connection::Connection;
 use self::crowd::Crowd;
+use crate::address::Network;
 use crate::config::span;
 use crate::metrics::ConnectionMetrics;
 
@@ -30,11 +32,13 @@ pub type Routes = BoxedFilter<(Response<Bytes>,)>;
 
 /// What bounds connections.
 #[derive(Clone, Debug, clap::Args)]
+#[group(id = "connections")]
 pub struct Limits {
     /// Connections open at once; one more is closed unanswered.
     #[arg(long, env = "INGRESS_CONNECTIONS_MAX", default_value_t = 4096)]
     pub connections_max: usize,
-    /// Connections open at once from one address (IPv6: from one /64).
+    /// Connections open at once from one address (IPv6: from one /64); no limit for this machine
+    /// and for proxies that are named.
     #[arg(long, env = "INGRESS_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 1024)]
     pub connections_per_address_max: usize,
     /// How long a connection may take to send a request's head, from its first byte, and a new
@@ -47,17 +51,17 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-/// Serves every connection of `listener` until `stop`; then takes no more, lets each finish the
+/// Serves every connection of `listener`, with the `routes` for its address, until `stop`; then takes no more, lets each finish the
 /// requests it has begun and ends when all have.
 pub async fn serve(
     listener: TcpListener,
-    routes: Routes,
-    limits: Limits,
+    routes: impl Fn(IpAddr) -> Routes,
+    (limits, proxies): (Limits, Vec<Network>),
     metrics: ConnectionMetrics,
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
-    let crowd = Arc::new(Crowd::new(&limits, metrics.clone()));
+    let crowd = Arc::new(Crowd::new(&limits, proxies, metrics.clone()));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -72,7 +76,7 @@ pub async fn serve(
                     continue;
                 }
                 let connection = Connection::new(&limits, metrics.clone(), place);
-                connections.spawn(connection.serve(stream, routes.clone(), stop.clone()));
+                connections.spawn(connection.serve(stream, routes(peer.ip()), stop.clone()));
             }
             Err(error) => {
                 metrics.accept_failures.inc();

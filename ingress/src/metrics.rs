@@ -1,6 +1,7 @@
 //! What is counted and measured.
 
 mod connections;
+mod gate;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use prometheus::{
 use signatures::Reason;
 
 pub use self::connections::ConnectionMetrics;
+pub use self::gate::GateMetrics;
 use crate::answer::Answer;
 
 /// Why the metrics cannot be made: two of one name.
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub dedupe: DedupeMetrics,
     /// What connections count.
     pub connections: ConnectionMetrics,
+    /// What limits on senders count.
+    pub gate: GateMetrics,
 }
 
 /// Metrics of the memory of event ids.
@@ -115,6 +119,7 @@ impl Metrics {
                 )?,
             },
             connections: ConnectionMetrics::new(&make)?,
+            gate: GateMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -221,7 +226,9 @@ impl SourceMetrics {
                     counter.inc();
                 }
             }
-            Answer::Malformed
+            Answer::TooMany(_)
+            | Answer::Forbidden
+            | Answer::Malformed
             | Answer::NotFound
             | Answer::MethodNotAllowed(_)
             | Answer::Report(..) => {}

@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::clock::Stopwatch;
 use crate::dedupe::{BodyPrint, Claim, Dedupe, EventKey, Fate, Pending};
 use crate::door::Door;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
@@ -28,6 +29,8 @@ pub struct Ingress<P> {
     pub doors: Vec<Door>,
     /// The raw topic; empty until Kafka and the registry have answered.
     pub publisher: OnceLock<P>,
+    /// Limits on senders.
+    pub gate: Gate,
     /// What was accepted before.
     pub dedupe: Arc<Dedupe>,
     /// Whether requests can be taken.
@@ -98,6 +101,9 @@ where
         Ok(judged) => judged,
         Err(reason) => return Answer::Rejected(reason),
     };
+    if let Err(answer) = ingress.gate.genuine(&door.source.name) {
+        return answer;
+    }
     // Before the raw topic was read, a duplicate could pass for new.
     let publisher = match ingress.publisher.get() {
         Some(publisher) if ingress.readiness.missing().is_none() => publisher,

@@ -1,5 +1,6 @@
 //! Which request goes where.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -16,52 +17,74 @@ use crate::receive::{Ingress, receive};
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All routes. One filter looks at method and path itself: a path that nobody declared costs no
+/// All routes, for connections from `peer`. One filter looks at method and path itself: a path that nobody declared costs no
 /// attempt at every other filter.
-pub fn routes<P: Publisher>(ingress: Arc<Ingress<P>>) -> BoxedFilter<(Response<Bytes>,)> {
+pub fn routes<P: Publisher>(
+    ingress: Arc<Ingress<P>>,
+    peer: IpAddr,
+) -> BoxedFilter<(Response<Bytes>,)> {
     warp::method()
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |method: Method, path: FullPath, headers: HeaderMap, body| {
             let ingress = Arc::clone(&ingress);
-            async move { answer(&ingress, &method, path.as_str(), &headers, body).await }
+            async move {
+                let request = Request { peer, method, headers };
+                answer(&ingress, &request, path.as_str(), body).await
+            }
         })
         .map(Answer::into_response)
         .boxed()
 }
 
-async fn answer<P, S, B, E>(
-    ingress: &Ingress<P>,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-    body: S,
-) -> Answer
+/// What is known of a request before its body.
+struct Request {
+    peer: IpAddr,
+    method: Method,
+    headers: HeaderMap,
+}
+
+async fn answer<P, S, B, E>(ingress: &Ingress<P>, request: &Request, path: &str, body: S) -> Answer
 where
     P: Publisher,
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    if let Some(door) = ingress.doors.iter().find(|door| door.source.path == path) {
-        if *method != Method::POST {
-            return Answer::MethodNotAllowed("POST");
-        }
-        return receive(ingress, door, headers, body).await;
-    }
     let report = match path {
         "/livez" => livez,
         "/readyz" => readyz::<P>,
         "/metrics" => metrics::<P>,
-        _ => {
-            ingress.metrics.unknown_paths.inc();
-            return Answer::NotFound;
-        }
+        _ => return guarded(ingress, request, path, body).await,
     };
-    if *method != Method::GET && *method != Method::HEAD {
+    if request.method != Method::GET && request.method != Method::HEAD {
         return Answer::MethodNotAllowed("GET, HEAD");
     }
     report(ingress)
+}
+
+/// Whatever may come from anywhere passes the gate first.
+async fn guarded<P, S, B, E>(ingress: &Ingress<P>, request: &Request, path: &str, body: S) -> Answer
+where
+    P: Publisher,
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let door = ingress.doors.iter().find(|door| door.source.path == path);
+    let sender = match ingress.gate.enter(request.peer, &request.headers, door) {
+        Ok(sender) => sender,
+        Err(answer) => return answer,
+    };
+    let answer = match door {
+        None => {
+            ingress.metrics.unknown_paths.inc();
+            Answer::NotFound
+        }
+        Some(_) if request.method != Method::POST => Answer::MethodNotAllowed("POST"),
+        Some(door) => receive(ingress, door, &request.headers, body).await,
+    };
+    ingress.gate.answered(sender, &answer);
+    answer
 }
 
 /// Alive while it answers: what it waits for is no reason to be restarted.

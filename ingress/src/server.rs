@@ -18,6 +18,7 @@ use crate::budget::Budget;
 use crate::config::{Config, SystemSecrets};
 use crate::dedupe::Dedupe;
 use crate::door::Door;
+use crate::gate::Gate;
 use crate::listen;
 use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
@@ -48,8 +49,11 @@ fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
     for source in sources {
         doors.push(Door::open(source, &SystemSecrets, &metrics)?);
     }
+    let names = doors.iter().map(|door| door.source.name.as_str());
+    let gate = Gate::new(&config.senders, names, metrics.gate.clone());
     Ok(Ingress {
         doors,
+        gate,
         publisher: OnceLock::new(),
         dedupe: Dedupe::new(window_ms, config.dedupe_ids_max, metrics.dedupe.clone()),
         readiness: Arc::new(Readiness::default()),
@@ -81,8 +85,11 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
     });
     let server = tasks.spawn(listen::serve(
         listener,
-        routes(Arc::clone(ingress)),
-        config.connections.clone(),
+        {
+            let ingress = Arc::clone(ingress);
+            move |peer| routes(Arc::clone(&ingress), peer)
+        },
+        (config.connections.clone(), config.senders.trusted_proxies.clone()),
         ingress.metrics.connections.clone(),
         stop.clone(),
     ));

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::BodyLimits;
 use crate::budget::Budget;
+use crate::client::ForwardedHeader;
 use crate::dedupe::{Dedupe, Ticket};
 use crate::door::Door;
+use crate::gate::{self, Gate};
 use crate::listen;
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
@@ -137,6 +139,32 @@ pub(crate) fn limits() -> listen::Limits {
     }
 }
 
+/// What a test may choose.
+struct Setup {
+    produce_deadline: Duration,
+    connections: listen::Limits,
+    senders: gate::Limits,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let produce_deadline = Duration::from_secs(20);
+        Self { produce_deadline, connections: limits(), senders: senders() }
+    }
+}
+
+/// No limits on senders; this machine may speak for others.
+pub(crate) fn senders() -> gate::Limits {
+    gate::Limits {
+        trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+        forwarded_header: ForwardedHeader::XForwardedFor,
+        allow: Vec::new(),
+        address_rate: 0,
+        rejected_rate: 0,
+        source_rate: 0,
+    }
+}
+
 impl TestIngress {
     /// Starts one that is ready and whose broker accepts.
     pub(crate) async fn start() -> Self {
@@ -144,14 +172,19 @@ impl TestIngress {
     }
 
     pub(crate) async fn with_deadline(produce_deadline: Duration) -> Self {
-        Self::with(produce_deadline, limits()).await
+        Self::with(Setup { produce_deadline, ..Setup::default() }).await
     }
 
-    pub(crate) async fn with_limits(limits: listen::Limits) -> Self {
-        Self::with(Duration::from_secs(20), limits).await
+    pub(crate) async fn with_limits(connections: listen::Limits) -> Self {
+        Self::with(Setup { connections, ..Setup::default() }).await
     }
 
-    async fn with(produce_deadline: Duration, limits: listen::Limits) -> Self {
+    pub(crate) async fn with_senders(senders: gate::Limits) -> Self {
+        Self::with(Setup { senders, ..Setup::default() }).await
+    }
+
+    async fn with(setup: Setup) -> Self {
+        let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
         let doors = parse("test.toml", SOURCES).unwrap();
         let doors = doors.into_iter().map(|it| Door::open(it, &TestSecrets, &metrics).unwrap());
@@ -163,8 +196,10 @@ impl TestIngress {
         let readiness = Arc::new(Readiness::default());
         readiness.ready();
         let now = Arc::new(AtomicI64::new(NOW));
+        let gate = Gate::new(&setup.senders, ["up", "stripe"].into_iter(), metrics.gate.clone());
         let shared = Arc::new(Ingress {
             doors: doors.collect(),
+            gate,
             publisher: OnceLock::from(Arc::clone(&topic)),
             dedupe: Dedupe::new(86_400_000, 1000, metrics.dedupe.clone()),
             readiness,
@@ -176,9 +211,12 @@ impl TestIngress {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let routes = crate::routes::routes(Arc::clone(&shared));
+        let routes = {
+            let shared = Arc::clone(&shared);
+            move |peer| crate::routes::routes(Arc::clone(&shared), peer)
+        };
         let (stop, metrics) = (CancellationToken::new(), shared.metrics.connections.clone());
-        let serving = listen::serve(listener, routes, limits, metrics, stop.clone());
+        let serving = listen::serve(listener, routes, (limits, Vec::new()), metrics, stop.clone());
         let server = tokio_util::task::TaskTracker::new().spawn(serving);
         Self { topic, shared, now, stop, server, addr }
     }
