@@ -13,6 +13,8 @@ pub(crate) enum Subject {
     Transaction(String),
     /// An account whose transaction was deleted.
     Account(String),
+    /// Every account: a transaction was deleted, and nobody knows whose.
+    Accounts,
 }
 
 /// The transaction, once it was read. A question whose account could not be read is asked again, and
@@ -29,6 +31,8 @@ pub(crate) enum Findings {
     Gone,
     /// The account alone.
     Account(Option<Observed<Account>>),
+    /// Every account the bank lists, each with the answer that listed it.
+    Accounts(Vec<Observed<Account>>),
 }
 
 /// Asks. A 500 may be about this one question or about all; one look at something else tells, so
@@ -56,6 +60,10 @@ pub(crate) async fn ask(
 async fn read(bank: &dyn Bank, subject: Subject, kept: &Kept) -> Result<Findings, BankError> {
     match subject {
         Subject::Account(id) => Ok(Findings::Account(found(bank.account(&id).await)?)),
+        Subject::Accounts => {
+            let pages = bank.accounts().await?;
+            Ok(Findings::Accounts(pages.into_iter().flat_map(each).collect()))
+        }
         Subject::Transaction(id) => {
             let transaction = match kept.get() {
                 Some(transaction) => transaction.clone(),
@@ -68,6 +76,12 @@ async fn read(bank: &dyn Bank, subject: Subject, kept: &Kept) -> Result<Findings
             Ok(Findings::Transaction { transaction: Box::new(transaction), account })
         }
     }
+}
+
+/// The accounts of a page, one by one.
+fn each(page: Observed<Vec<Account>>) -> impl Iterator<Item = Observed<Account>> {
+    let Observed { value, answer, observed_at } = page;
+    value.into_iter().map(move |value| Observed { value, answer: answer.clone(), observed_at })
 }
 
 /// Not found is an answer: things are deleted at any time.

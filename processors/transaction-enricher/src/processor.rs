@@ -73,10 +73,7 @@ impl AsyncProcessor for Enricher {
         let subject = match plan(announced, known.as_ref()) {
             Plan::Ask => Subject::Transaction(transaction_id.clone()),
             Plan::Bury { account_id: Some(account_id) } => Subject::Account(account_id),
-            Plan::Bury { account_id: None } => {
-                self.bury(ctx, record, &transaction_id, None)?;
-                return Ok(Begin::Done);
-            }
+            Plan::Bury { account_id: None } => Subject::Accounts,
             Plan::StayDeleted => {
                 self.memory.remember_event(ctx, source, event_id)?;
                 return Ok(self.done(record, Fate::AlreadyDeleted));
@@ -113,12 +110,15 @@ impl AsyncProcessor for Enricher {
                 self.pass_over(record, Fate::Gone);
             }
             Findings::Account(account) => {
-                let account_id = match inquiry.subject {
-                    Subject::Account(account_id) => Some(account_id),
-                    Subject::Transaction(_) => None,
-                };
-                self.bury(ctx, record, &inquiry.transaction_id, account_id)?;
+                if let Subject::Account(account_id) = inquiry.subject {
+                    self.tell_deleted(ctx, record, &inquiry.transaction_id, Some(&account_id))?;
+                    self.bury(ctx, record, &inquiry.transaction_id, Some(account_id))?;
+                }
                 self.observe(ctx, record, account)?;
+            }
+            Findings::Accounts(accounts) => {
+                self.tell_all(ctx, record, &inquiry.transaction_id, accounts)?;
+                self.bury(ctx, record, &inquiry.transaction_id, None)?;
             }
             Findings::Transaction { transaction, account } => {
                 self.enrich(ctx, record, inquiry.announced, *transaction)?;
@@ -175,8 +175,43 @@ impl Enricher {
         Ok(())
     }
 
-    /// Records a deletion. Without an account it is keyed by the transaction: nothing was ever said
-    /// about it that a consumer would have to see first.
+    /// Tells every account of a deletion whose account is unknown here, with its balance.
+    ///
+    /// Unknown here does not mean untold: a crash can leave a transaction on the topic and take the
+    /// memory of it, and the bank, asked again, no longer knows it. Whoever has booked it there must
+    /// hear that it is gone; to the others it is a deletion of nothing.
+    fn tell_all(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &Raw,
+        transaction_id: &str,
+        accounts: Vec<Observed<Account>>,
+    ) -> Result<(), Error> {
+        if accounts.is_empty() {
+            return self.tell_deleted(ctx, record, transaction_id, None);
+        }
+        for account in accounts {
+            self.tell_deleted(ctx, record, transaction_id, Some(&account.value.id))?;
+            self.observe(ctx, record, Some(account))?;
+        }
+        Ok(())
+    }
+
+    /// Without an account, the record is keyed by the transaction.
+    fn tell_deleted(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &Raw,
+        transaction_id: &str,
+        account_id: Option<&str>,
+    ) -> Result<(), Error> {
+        let key = account_id.unwrap_or(transaction_id).to_owned();
+        let deleted = output::deleted(record, transaction_id, account_id.map(str::to_owned));
+        ctx.forward(&self.transactions, &key, &deleted)?;
+        Ok(())
+    }
+
+    /// Remembers a deletion, so that nothing more is said about the transaction.
     fn bury(
         &self,
         ctx: &mut Context<'_>,
@@ -185,9 +220,6 @@ impl Enricher {
         account_id: Option<String>,
     ) -> Result<(), Error> {
         let WebhookReceived { source, event_id, .. } = &record.value;
-        let key = account_id.clone().unwrap_or_else(|| transaction_id.to_owned());
-        let deleted = output::deleted(record, transaction_id, account_id.clone());
-        ctx.forward(&self.transactions, &key, &deleted)?;
         let known = Known::Deleted { account_id };
         self.memory.remember_transaction(ctx, source, transaction_id, &known)?;
         self.memory.remember_event(ctx, source, event_id)?;

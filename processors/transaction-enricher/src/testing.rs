@@ -23,6 +23,7 @@ struct State {
     failure: Option<BankError>,
     transaction_failure: Option<BankError>,
     account_failure: Option<BankError>,
+    is_listing: bool,
     asked: Vec<String>,
 }
 
@@ -64,6 +65,11 @@ impl FakeBank {
         let answer = Bytes::from(format!("{{ \"{id}\":  {balance} }}\n"));
         let observed = Observed { value, answer, observed_at: ANSWERED_AT + 1 };
         self.0.lock().unwrap().accounts.insert(id.to_owned(), observed);
+    }
+
+    /// Its list of accounts has all of them from now on; before, it is empty.
+    pub(crate) fn list_accounts(&self) {
+        self.0.lock().unwrap().is_listing = true;
     }
 
     pub(crate) fn delete_transaction(&self, id: &str) {
@@ -128,9 +134,13 @@ impl Bank for FakeBank {
         &'a self,
         _cursor: Option<&'a Cursor>,
     ) -> BoxFuture<'a, Result<Page<Account>, BankError>> {
-        let failure = self.0.lock().unwrap().failure.clone();
-        let observed =
-            Observed { value: Vec::new(), answer: Bytes::new(), observed_at: ANSWERED_AT };
+        let state = self.0.lock().unwrap();
+        let failure = state.failure.clone();
+        let listed = state.accounts.values().filter(|_| state.is_listing);
+        let mut value: Vec<_> = listed.map(|observed| observed.value.clone()).collect();
+        value.sort_by(|one, other| one.id.cmp(&other.id));
+        let answer = Bytes::from_static(b"{ \"data\": [] }\n");
+        let observed = Observed { value, answer, observed_at: ANSWERED_AT };
         Box::pin(async { failure.map_or(Ok(Page { observed, next: None }), Err) })
     }
 

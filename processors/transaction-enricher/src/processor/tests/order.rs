@@ -100,6 +100,22 @@ impl World {
     }
 }
 
+/// What a crash can leave: the transaction is on the topic, the memory of it is gone, and so is the
+/// bank's. Whoever booked it must still hear of its deletion.
+#[test]
+fn a_deletion_of_an_unknown_transaction_is_told_to_every_account_with_its_balance() {
+    let mut desk = Desk::new();
+    desk.bank.list_accounts();
+    desk.bank.put_account("acc-2", 70);
+    desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
+    desk.event("event-2", "TRANSACTION_DELETED", "tx-1");
+    desk.event("event-2", "TRANSACTION_DELETED", "tx-1");
+    let told = ["tx-1 deleted for acc-1", "tx-1 deleted for acc-2"];
+    let balances = ["acc-1 has 5000", "acc-2 has 70"];
+    assert_eq!(desk.said(), [told, balances].concat());
+    desk.expect_committed(3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
