@@ -76,7 +76,7 @@ impl Door {
     ) -> Result<(Verified, Event), Reason> {
         self.check_user_agent(headers)?;
         let verified = self.verifier().verify(&Request(headers), body, now)?;
-        let event = self.source.event.read(body).map_err(|problem| {
+        let event = self.source.event.read_from(&Request(headers), body).map_err(|problem| {
             tracing::warn!(source = self.source.name, "a genuine body is no event: {problem}");
             Reason::InvalidPayload
         })?;

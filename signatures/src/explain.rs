@@ -7,10 +7,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::headers::{Headers, Occurrence};
-use crate::mac::{MAC_BYTES, bytes_of};
-use crate::parse::{self, Given};
+use crate::key::Key;
+use crate::parse::{self, Given, Piece};
 use crate::reason::Reason;
-use crate::scheme::{Part, Scheme};
+use crate::scheme::{Scheme, SignatureEncoding};
 use crate::verify::Verifier;
 
 /// Bytes of a signed part that are shown; the rest is told by its length.
@@ -40,7 +40,7 @@ pub struct Explanation {
 /// A part of the signed bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SignedPart {
-    /// `timestamp`, `literal` or `body`.
+    /// `timestamp`, `literal`, `header` or `body`.
     pub part: &'static str,
     /// Its length in bytes.
     pub length: usize,
@@ -101,30 +101,30 @@ pub fn explain(
     if let Occurrence::Once(value) = headers.find(&scheme.header) {
         explanation.given = std::str::from_utf8(value).ok().map(str::to_owned);
     }
-    match parse::given(scheme, headers) {
-        Ok(given) => explain_given(verifier, &given, body, &mut explanation),
-        Err(_) => explanation.hints.extend(lower_case_hint(scheme, &explanation)),
+    match parse::given(scheme, headers, body) {
+        Ok(given) => {
+            explain_given(verifier, &given, &mut explanation);
+            if explanation.key_id.is_none() {
+                explanation.hints.extend(body_hints(verifier, headers, body));
+            }
+        }
+        Err(_) => explanation.hints.extend(lower_case_hint(scheme, headers, &explanation)),
     }
     explanation
 }
 
-fn explain_given(
-    verifier: &Verifier,
-    given: &Given<'_>,
-    body: &[u8],
-    explanation: &mut Explanation,
-) {
+fn explain_given(verifier: &Verifier, given: &Given<'_>, explanation: &mut Explanation) {
     let scheme = &verifier.scheme;
-    explanation.key_id = verifier.matching_key(given, body).map(str::to_owned);
-    explanation.signed =
-        scheme.signed.iter().map(|part| signed_part(part, given.timestamp, body)).collect();
-    let expected = |(id, key): &(String, crate::mac::Key)| Expected {
+    let pieces = &given.proof.pieces;
+    explanation.key_id = verifier.matching_key(given).map(str::to_owned);
+    explanation.signed = pieces.iter().map(signed_part).collect();
+    let expected = |(id, key): &(String, Key)| Expected {
         key_id: id.clone(),
-        signature: hex::encode(key.sign(&scheme.signed, given.timestamp, body)),
+        signature: scheme.signature_encoding.encode(&key.sign(pieces)),
     };
     explanation.expected = verifier.keys.iter().map(expected).collect();
     if let Some(freshness) = scheme.freshness
-        && let Ok(at) = parse::timestamp_ms(given.timestamp)
+        && let Ok(at) = scheme.timestamp_form.read(given.timestamp)
     {
         let first = at.saturating_sub(freshness.future_ms);
         explanation.fresh_between = Some((first, at.saturating_add(freshness.past_ms)));
@@ -132,13 +132,13 @@ fn explain_given(
     if explanation.reason == Some(Reason::ClockSkew) && explanation.key_id.is_some() {
         explanation.hints.push(Hint::OtherTime);
     }
-    if explanation.key_id.is_none() {
-        explanation.hints.extend(body_hints(verifier, given, body));
-    }
 }
 
-fn body_hints(verifier: &Verifier, given: &Given<'_>, body: &[u8]) -> Vec<Hint> {
-    let matches = |body: &[u8]| verifier.matching_key(given, body).is_some();
+fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8]) -> Vec<Hint> {
+    let matches = |body: &[u8]| {
+        let given = parse::given(&verifier.scheme, headers, body);
+        given.is_ok_and(|given| verifier.matching_key(&given).is_some())
+    };
     let mut hints = Vec::new();
     let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));
     if cut.is_some_and(matches) {
@@ -154,26 +154,44 @@ fn body_hints(verifier: &Verifier, given: &Given<'_>, body: &[u8]) -> Vec<Hint> 
     hints
 }
 
-fn lower_case_hint(scheme: &Scheme, explanation: &Explanation) -> Option<Hint> {
-    let lower = explanation.given.as_ref()?.to_lowercase();
-    let header = [crate::headers::Header { name: scheme.header.clone(), value: lower }];
-    parse::given(scheme, header.as_slice()).ok().map(|_| Hint::LowerCaseHeader)
+/// The request's headers with another value of one of them.
+struct Changed<'a, H: ?Sized> {
+    headers: &'a H,
+    name: &'a str,
+    value: String,
 }
 
-fn signed_part(part: &Part, timestamp: &str, body: &[u8]) -> SignedPart {
-    let bytes = bytes_of(part, timestamp, body);
+impl<H: Headers + ?Sized> Headers for Changed<'_, H> {
+    fn find(&self, name: &str) -> Occurrence<'_> {
+        if name == self.name {
+            return Occurrence::Once(self.value.as_bytes());
+        }
+        self.headers.find(name)
+    }
+}
+
+fn lower_case_hint(
+    scheme: &Scheme,
+    headers: &(impl Headers + ?Sized),
+    explanation: &Explanation,
+) -> Option<Hint> {
+    if !matches!(scheme.signature_encoding, SignatureEncoding::LowerHex) {
+        return None;
+    }
+    let value = explanation.given.as_ref()?.to_lowercase();
+    let changed = Changed { headers, name: &scheme.header, value };
+    parse::given(scheme, &changed, b"").ok().map(|_| Hint::LowerCaseHeader)
+}
+
+fn signed_part(piece: &Piece<'_>) -> SignedPart {
+    let bytes = piece.bytes.as_ref();
     let (shown, rest) = bytes.split_at(bytes.len().min(PREVIEW_BYTES_MAX));
     let mut preview = shown.escape_ascii().to_string();
     if !rest.is_empty() {
         preview.push('…');
     }
-    let name = match part {
-        Part::Timestamp => "timestamp",
-        Part::Literal(_) => "literal",
-        Part::Body => "body",
-    };
-    let sha256 = hex::encode::<[u8; MAC_BYTES]>(Sha256::digest(bytes).into());
-    SignedPart { part: name, length: bytes.len(), preview, sha256 }
+    let sha256 = hex::encode(Sha256::digest(bytes));
+    SignedPart { part: piece.part, length: bytes.len(), preview, sha256 }
 }
 
 #[cfg(test)]

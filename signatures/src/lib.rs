@@ -2,7 +2,7 @@
 //!
 //! A [`Scheme`] is data: where the signature is, what was signed, with which algorithm, how fresh it
 //! must be. One short path of code runs all of them, in both directions: [`Verifier::verify`] and
-//! [`sign`]. Nothing here does I/O or reads a clock; times are milliseconds since the Unix epoch.
+//! [`Signer::sign`]. Nothing here does I/O or reads a clock; times are milliseconds since the Unix epoch.
 //!
 //! ```
 //! use signatures::{Scheme, Secret, Verifier, sign};
@@ -17,21 +17,27 @@
 //! ```
 #![warn(missing_docs)]
 
+mod encoding;
 mod explain;
 mod headers;
-mod mac;
+mod key;
 mod parse;
 mod reason;
 mod scheme;
 mod secret;
 mod sign;
 pub mod source;
+mod timestamp;
 mod verify;
 
 pub use explain::{Expected, Explanation, Hint, SignedPart, explain};
 pub use headers::{Header, Headers, Occurrence};
+pub use key::KeyError;
 pub use reason::Reason;
-pub use scheme::{Algorithm, Carrier, Freshness, KeyEncoding, Part, Scheme, SignatureEncoding};
+pub use scheme::{
+    Algorithm, Carrier, FreeScheme, FreeSchemeError, Freshness, Integrity, KeyEncoding, ParamError,
+    Part, Scheme, SignatureEncoding, TimestampForm,
+};
 pub use secret::{Secret, SecretError};
-pub use sign::sign;
-pub use verify::{Verified, Verifier};
+pub use sign::{SignError, Signer, sign};
+pub use verify::{SetupError, Verified, Verifier};

@@ -1,64 +1,167 @@
-//! Takes the signatures and the time out of the header.
+//! Takes what a request claims out of its headers.
+
+use std::borrow::Cow;
 
 use crate::headers::{Headers, Occurrence};
-use crate::mac::MAC_BYTES;
 use crate::reason::Reason;
-use crate::scheme::{Carrier, Scheme, SignatureEncoding};
+use crate::scheme::{Algorithm, Carrier, Part, Scheme, SignatureEncoding};
 
 /// Signatures looked at in one header. While a secret is rolled there are two; more than this is
 /// not a provider's doing.
 const SIGNATURES_MAX: usize = 16;
 
-/// Digits of a timestamp: seconds until the year 33658, and far from overflow.
-const TIMESTAMP_DIGITS_MAX: usize = 12;
+/// Bytes of another signed header, such as an id or a nonce.
+const FIELD_BYTES_MAX: usize = 256;
 
 /// What the request claims.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Given<'a> {
-    /// The header's value as received; ASCII.
-    pub(crate) value: &'a str,
     /// The timestamp's text as received; empty where the scheme has none.
     pub(crate) timestamp: &'a str,
-    /// The well-formed signatures, decoded; at least one.
-    pub(crate) signatures: Vec<[u8; MAC_BYTES]>,
+    /// The headers that take part, the signature's first.
+    pub(crate) headers: Vec<(&'a str, &'a str)>,
+    /// What must hold.
+    pub(crate) proof: Proof<'a>,
 }
 
-/// Reads the scheme's header.
+/// Bytes and the signatures over them; one of them must be right.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Proof<'a> {
+    /// The signed bytes.
+    pub(crate) pieces: Vec<Piece<'a>>,
+    /// The well-formed signatures; at least one.
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// A part of the signed bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece<'a> {
+    /// What it is, in a word.
+    pub(crate) part: &'static str,
+    /// The bytes.
+    pub(crate) bytes: Cow<'a, [u8]>,
+}
+
+/// A signature as decoded, and the algorithm that it has by its place in the header.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) signature: Vec<u8>,
+}
+
+/// Reads the scheme's headers.
 pub(crate) fn given<'a>(
-    scheme: &Scheme,
+    scheme: &'a Scheme,
     headers: &'a (impl Headers + ?Sized),
+    body: &'a [u8],
 ) -> Result<Given<'a>, Reason> {
-    let value = match headers.find(&scheme.header) {
-        Occurrence::Absent => return Err(Reason::MissingHeaders),
-        Occurrence::Repeated => return Err(Reason::MalformedHeader),
-        Occurrence::Once(value) => value,
-    };
-    // Never through a lossy text: what is not ASCII is in none of the schemes.
-    let value = std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
-    let value = value.ok_or(Reason::MalformedHeader)?;
-    match &scheme.carrier {
-        Carrier::Plain => {
-            let signature = decode(scheme.signature_encoding, value);
-            let signature = signature.ok_or(Reason::MalformedHeader)?;
-            Ok(Given { value, timestamp: "", signatures: vec![signature] })
+    let value = text(headers, &scheme.header)?;
+    let mut taken = vec![(scheme.header.as_str(), value)];
+    let (mut timestamp, candidates) = carried(scheme, value)?;
+    if let Some(name) = &scheme.timestamp_header {
+        timestamp = text(headers, name)?;
+        taken.push((name, timestamp));
+    }
+    let mut pieces = Vec::with_capacity(scheme.signed.len());
+    for (index, part) in scheme.signed.iter().enumerate() {
+        if let Part::Header(name) = part {
+            let value = field(text(headers, name)?, scheme.signed.get(index + 1))?;
+            taken.push((name, value));
+            pieces.push(Piece { part: "header", bytes: Cow::Borrowed(value.as_bytes()) });
+        } else {
+            pieces.push(piece(part, timestamp, body));
         }
-        Carrier::Pairs { timestamp, signature } => {
-            pairs(value, timestamp, signature, scheme.signature_encoding)
+    }
+    Ok(Given { timestamp, headers: taken, proof: Proof { pieces, candidates } })
+}
+
+/// What a part stands for where no header is needed.
+pub(crate) fn piece<'a>(part: &'a Part, timestamp: &'a str, body: &'a [u8]) -> Piece<'a> {
+    let (part, bytes) = match part {
+        Part::Timestamp => ("timestamp", timestamp.as_bytes()),
+        Part::Literal(text) => ("literal", text.as_bytes()),
+        Part::Body => ("body", body),
+        // a verifier is not made with these, and a header is read by the caller
+        Part::Header(name) | Part::Param(name) => ("unknown", name.as_bytes()),
+    };
+    Piece { part, bytes: Cow::Borrowed(bytes) }
+}
+
+/// The value of a header that must be there once. Never through a lossy text: what is not ASCII is
+/// in none of the schemes.
+fn text<'a>(headers: &'a (impl Headers + ?Sized), name: &str) -> Result<&'a str, Reason> {
+    match headers.find(name) {
+        Occurrence::Absent => Err(Reason::MissingHeaders),
+        Occurrence::Repeated => Err(Reason::MalformedHeader),
+        Occurrence::Once(value) => std::str::from_utf8(value)
+            .ok()
+            .filter(|text| text.is_ascii())
+            .ok_or(Reason::MalformedHeader),
+    }
+}
+
+/// A value that cannot be confused with what is signed after it.
+pub(crate) fn field<'a>(value: &'a str, next: Option<&Part>) -> Result<&'a str, Reason> {
+    let separator = match next {
+        Some(Part::Literal(text)) => text.bytes().next(),
+        _ => None,
+    };
+    let allowed = |byte: u8| byte.is_ascii_graphic() && Some(byte) != separator;
+    if (1..=FIELD_BYTES_MAX).contains(&value.len()) && value.bytes().all(allowed) {
+        Ok(value)
+    } else {
+        Err(Reason::MalformedHeader)
+    }
+}
+
+/// The timestamp, where it stands there, and the signatures of the signature header.
+fn carried<'a>(scheme: &Scheme, value: &'a str) -> Result<(&'a str, Vec<Candidate>), Reason> {
+    match &scheme.carrier {
+        Carrier::Plain => Ok(("", vec![one(scheme, value)?])),
+        Carrier::Prefixed(prefix) => {
+            let signature = value.strip_prefix(prefix.as_str()).ok_or(Reason::MalformedHeader)?;
+            Ok(("", vec![one(scheme, signature)?]))
+        }
+        Carrier::Pairs { timestamp, signature } => pairs(scheme, value, timestamp, signature),
+        Carrier::Versions(versions) => Ok(("", list(scheme, value, versions)?)),
+    }
+}
+
+fn one(scheme: &Scheme, text: &str) -> Result<Candidate, Reason> {
+    candidate(scheme, scheme.algorithm, text).ok_or(Reason::MalformedHeader)
+}
+
+/// A signature of the right spelling and length.
+fn candidate(scheme: &Scheme, algorithm: Algorithm, text: &str) -> Option<Candidate> {
+    let signature = scheme.signature_encoding.decode(text)?;
+    algorithm.fits(signature.len()).then_some(Candidate { algorithm, signature })
+}
+
+impl Algorithm {
+    /// Whether its signatures can have this many bytes.
+    fn fits(self, length: usize) -> bool {
+        match self {
+            Self::HmacSha256 => length == 32,
+            Self::HmacSha512 => length == 64,
         }
     }
 }
 
 fn pairs<'a>(
+    scheme: &Scheme,
     value: &'a str,
     timestamp_name: &str,
     signature_name: &str,
-    encoding: SignatureEncoding,
-) -> Result<Given<'a>, Reason> {
+) -> Result<(&'a str, Vec<Candidate>), Reason> {
     let mut timestamp = None;
     let mut signatures = Vec::with_capacity(2);
     for item in value.split(',') {
         let (name, content) = item.split_once('=').ok_or(Reason::MalformedHeader)?;
-        if content.contains('=') {
+        // padding is a signature's own; any other `=` is of no pair
+        let is_padded = name == signature_name
+            && matches!(scheme.signature_encoding, SignatureEncoding::Base64);
+        let unpadded = if is_padded { content.trim_end_matches('=') } else { content };
+        if unpadded.contains('=') {
             return Err(Reason::MalformedHeader);
         }
         if name == timestamp_name {
@@ -66,41 +169,37 @@ fn pairs<'a>(
                 return Err(Reason::MalformedHeader);
             }
         } else if name == signature_name {
-            if signatures.len() == SIGNATURES_MAX {
-                return Err(Reason::MalformedHeader);
-            }
             // One that does not decode is passed over, as the provider's own libraries do.
-            signatures.extend(decode(encoding, content));
+            push(&mut signatures, candidate(scheme, scheme.algorithm, content))?;
         }
     }
     match timestamp {
-        Some(timestamp) if !signatures.is_empty() => Ok(Given { value, timestamp, signatures }),
+        Some(timestamp) if !signatures.is_empty() => Ok((timestamp, signatures)),
         _ => Err(Reason::MalformedHeader),
     }
 }
 
-fn decode(encoding: SignatureEncoding, text: &str) -> Option<[u8; MAC_BYTES]> {
-    match encoding {
-        SignatureEncoding::LowerHex => {
-            if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                return None;
-            }
-            let mut bytes = [0; MAC_BYTES];
-            hex::decode_to_slice(text, &mut bytes).ok()?;
-            Some(bytes)
+fn list(
+    scheme: &Scheme,
+    value: &str,
+    versions: &[(String, Algorithm)],
+) -> Result<Vec<Candidate>, Reason> {
+    let mut signatures = Vec::with_capacity(2);
+    for item in value.split(' ') {
+        let (version, content) = item.split_once(',').ok_or(Reason::MalformedHeader)?;
+        if let Some((_, algorithm)) = versions.iter().find(|(name, _)| name == version) {
+            push(&mut signatures, candidate(scheme, *algorithm, content))?;
         }
     }
+    if signatures.is_empty() { Err(Reason::MalformedHeader) } else { Ok(signatures) }
 }
 
-/// Reads whole seconds in their one canonical spelling; gives milliseconds.
-pub(crate) fn timestamp_ms(text: &str) -> Result<i64, Reason> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let canonical = digits && (text == "0" || !text.starts_with('0'));
-    if !canonical || text.len() > TIMESTAMP_DIGITS_MAX {
-        return Err(Reason::InvalidTimestamp);
+fn push(signatures: &mut Vec<Candidate>, signature: Option<Candidate>) -> Result<(), Reason> {
+    if signatures.len() == SIGNATURES_MAX {
+        return Err(Reason::MalformedHeader);
     }
-    let seconds: i64 = text.parse().map_err(|_| Reason::InvalidTimestamp)?;
-    seconds.checked_mul(1000).ok_or(Reason::InvalidTimestamp)
+    signatures.extend(signature);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -109,27 +208,15 @@ mod tests {
     use crate::headers::Header;
 
     #[test]
-    fn timestamps_are_read_in_their_canonical_digits_only() {
-        #[track_caller]
-        fn check(text: &str, expect: Option<i64>) {
-            assert_eq!(timestamp_ms(text).ok(), expect, "{text:?}");
-        }
-        check("0", Some(0));
-        check("1767323045", Some(1_767_323_045_000));
-        check("999999999999", Some(999_999_999_999_000));
-        for text in ["", "01", "+1", "-1", " 1", "1 ", "1.0", "1e9", "0x1", "1000000000000", "١"] {
-            check(text, None);
-        }
-    }
-
-    #[test]
     fn a_stripe_header_is_read_item_by_item() {
         let a = "a".repeat(64);
         let b = "b".repeat(64);
         let check = |value: String, expect: Result<(&str, usize), Reason>| {
             let headers = [Header { name: "stripe-signature".into(), value: value.clone() }];
-            let read = given(&Scheme::stripe(), headers.as_slice());
-            assert_eq!(read.map(|it| (it.timestamp, it.signatures.len())), expect, "{value}");
+            let scheme = Scheme::stripe();
+            let read = given(&scheme, headers.as_slice(), b"");
+            let read = read.map(|it| (it.timestamp, it.proof.candidates.len()));
+            assert_eq!(read, expect, "{value}");
         };
         let malformed = Err(Reason::MalformedHeader);
         check(format!("t=1,v1={a}"), Ok(("1", 1)));
@@ -146,5 +233,45 @@ mod tests {
         check(format!("t=1,v1={}", a.to_uppercase()), malformed);
         check(format!("t=1{}", format!(",v1={a}").repeat(SIGNATURES_MAX + 1)), malformed);
         check(String::new(), malformed);
+    }
+
+    #[test]
+    fn a_list_of_versions_is_read_item_by_item() {
+        let a = format!("{}=", "A".repeat(43));
+        let check = |value: String, expect: Result<usize, Reason>| {
+            let headers: Vec<_> = [("webhook-id", "m1"), ("webhook-timestamp", "1")]
+                .into_iter()
+                .chain([("webhook-signature", value.as_str())])
+                .map(|(name, value)| Header { name: name.into(), value: value.into() })
+                .collect();
+            let scheme = Scheme::standard_webhooks();
+            let read = given(&scheme, &headers, b"").map(|it| it.proof.candidates.len());
+            assert_eq!(read, expect, "{value}");
+        };
+        let malformed = Err(Reason::MalformedHeader);
+        check(format!("v1,{a}"), Ok(1));
+        check(format!("v0,{a} v1,{a} v2,x v1,short v1,{a}"), Ok(2));
+        check(format!("v0,{a}"), malformed);
+        check(format!("v1,{a} "), malformed);
+        check(format!("v1,{a},v1,{a}"), malformed);
+        check(format!("V1,{a}"), malformed);
+        check(a.clone(), malformed);
+        check(vec![format!("v1,{a}"); SIGNATURES_MAX + 1].join(" "), malformed);
+        check(String::new(), malformed);
+    }
+
+    #[test]
+    fn a_field_cannot_hold_the_separator_that_follows_it() {
+        let dot = Part::Literal(".".into());
+        let check = |value: &str, fits: bool| {
+            assert_eq!(field(value, Some(&dot)).is_ok(), fits, "{value:?}");
+        };
+        check("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", true);
+        check("0c2b7c52-5a0e-4d0c-8f0a-6f1d5f6a7b10", true);
+        check("a.b", false);
+        check("", false);
+        check("a b", false);
+        check(&"a".repeat(FIELD_BYTES_MAX), true);
+        check(&"a".repeat(FIELD_BYTES_MAX + 1), false);
     }
 }

@@ -1,7 +1,14 @@
 //! The description of a signature scheme: data, one small enum per question.
 //!
 //! A further scheme is a further value of [`Scheme`]; a further algorithm or encoding is a variant
-//! here and an arm in `mac.rs` or `parse.rs`. The request never chooses any of it.
+//! here and an arm in `key.rs` or `parse.rs`. The request never chooses any of it.
+
+mod free;
+mod known;
+mod param;
+
+pub use free::{FreeScheme, FreeSchemeError};
+pub use param::ParamError;
 
 /// A signature scheme.
 ///
@@ -28,9 +35,16 @@ pub struct Scheme {
     pub key_encoding: KeyEncoding,
     /// How signature bytes are written in the header.
     pub signature_encoding: SignatureEncoding,
+    /// Header that carries the timestamp, in lower case; `None` where it stands in the signature's
+    /// own header or the scheme has none.
+    pub timestamp_header: Option<String>,
+    /// How the timestamp is written.
+    pub timestamp_form: TimestampForm,
     /// How old a signature may be; `None` where the scheme signs no time, so that only remembering
     /// event ids stops a replay.
     pub freshness: Option<Freshness>,
+    /// How much of the body the signature covers.
+    pub integrity: Integrity,
 }
 
 /// The layout of the signature header's value.
@@ -38,6 +52,8 @@ pub struct Scheme {
 pub enum Carrier {
     /// The value is the signature.
     Plain,
+    /// The value is this text and then the signature.
+    Prefixed(String),
     /// `name=value` items, separated by commas: one timestamp, one or more signatures. Items of
     /// other names (other versions of the scheme) are passed over and never help.
     Pairs {
@@ -46,6 +62,9 @@ pub enum Carrier {
         /// Name of the signatures' items.
         signature: String,
     },
+    /// `version,signature` items, separated by spaces. Each version has its algorithm; a key is
+    /// compared only with signatures of its own. Other versions are passed over and never help.
+    Versions(Vec<(String, Algorithm)>),
 }
 
 /// A part of the signed bytes.
@@ -57,6 +76,12 @@ pub enum Part {
     Literal(String),
     /// The request's body as received.
     Body,
+    /// The value of the header of this name (lower case) as received. It is 1 to 256 visible ASCII
+    /// characters without the character that the next literal begins with: otherwise bytes could
+    /// move from one part to the next under the same signature.
+    Header(String),
+    /// Text that the operator configures: [`Scheme::with_param`] makes a literal of it.
+    Param(String),
 }
 
 /// What makes the signature.
@@ -64,6 +89,8 @@ pub enum Part {
 pub enum Algorithm {
     /// HMAC with SHA-256: 32 bytes.
     HmacSha256,
+    /// HMAC with SHA-512: 64 bytes.
+    HmacSha512,
 }
 
 /// How the configured secret becomes key bytes.
@@ -71,18 +98,38 @@ pub enum Algorithm {
 pub enum KeyEncoding {
     /// The secret's own UTF-8 bytes, prefixes such as `whsec_` included.
     Utf8,
+    /// Hexadecimal, in either case.
+    Hex,
+    /// Padded base64.
+    Base64,
+    /// As Standard Webhooks writes keys: `whsec_` (optional) and padded base64 for an HMAC.
+    StandardWebhooks,
 }
 
-/// How signature bytes are written.
+/// How signature bytes are written. One signature has one spelling; any other is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureEncoding {
-    /// Lower-case hexadecimal, as the providers send it. Upper case is another text for the same
-    /// bytes and is refused as malformed: one signature has one spelling.
+    /// Lower-case hexadecimal, as the providers send it.
     LowerHex,
+    /// Base64 with padding (RFC 4648 section 4).
+    Base64,
+    /// Base64 of the alphabet for URLs without padding (RFC 4648 section 5).
+    Base64Url,
 }
 
-/// How far a timestamp may be from our clock. Its text is whole seconds since the Unix epoch, in
-/// decimal digits without sign, space or leading zero.
+/// How a timestamp is written. Any other text is an invalid timestamp, and what is signed is the
+/// text as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampForm {
+    /// Whole seconds since the Unix epoch, in decimal digits without sign, space or leading zero.
+    UnixSeconds,
+    /// Whole milliseconds since the Unix epoch, in the same digits.
+    UnixMillis,
+    /// RFC 3339 with a capital `T`, and a capital `Z` or a numeric offset.
+    Rfc3339,
+}
+
+/// How far a timestamp may be from our clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     /// Milliseconds a timestamp may lie in the past.
@@ -91,61 +138,11 @@ pub struct Freshness {
     pub future_ms: i64,
 }
 
-/// Five minutes: the default of the providers' own libraries.
-const TOLERANCE_MS: i64 = 300_000;
-
-impl Scheme {
-    /// Names of the built-in schemes.
-    pub const NAMES: [&'static str; 2] = ["up", "stripe"];
-
-    /// The built-in scheme of this name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "up" => Some(Self::up()),
-            "stripe" => Some(Self::stripe()),
-            _ => None,
-        }
-    }
-
-    /// Up: the body alone, HMAC-SHA256 in lower-case hex, no time. <https://developer.up.com.au>
-    pub fn up() -> Self {
-        Self {
-            name: "up".into(),
-            header: "x-up-authenticity-signature".into(),
-            carrier: Carrier::Plain,
-            signed: vec![Part::Body],
-            algorithm: Algorithm::HmacSha256,
-            key_encoding: KeyEncoding::Utf8,
-            signature_encoding: SignatureEncoding::LowerHex,
-            freshness: None,
-        }
-    }
-
-    /// Stripe: `t=…,v1=…` over `t.body`, several `v1` while a secret is rolled, five minutes each
-    /// way. <https://docs.stripe.com/webhooks#verify-manually>
-    pub fn stripe() -> Self {
-        Self {
-            name: "stripe".into(),
-            header: "stripe-signature".into(),
-            carrier: Carrier::Pairs { timestamp: "t".into(), signature: "v1".into() },
-            signed: vec![Part::Timestamp, Part::Literal(".".into()), Part::Body],
-            algorithm: Algorithm::HmacSha256,
-            key_encoding: KeyEncoding::Utf8,
-            signature_encoding: SignatureEncoding::LowerHex,
-            freshness: Some(Freshness { past_ms: TOLERANCE_MS, future_ms: TOLERANCE_MS }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_leads_to_its_scheme_and_no_other_does() {
-        for name in Scheme::NAMES {
-            assert_eq!(Scheme::by_name(name).unwrap().name, name);
-        }
-        assert_eq!(Scheme::by_name("Up"), None);
-    }
+/// How much of the body a signature covers: whether the rest may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Every byte.
+    Full,
+    /// Some fields, or a checksum that can be forged: ask the provider before money moves.
+    Partial,
 }

@@ -8,9 +8,6 @@ pub enum SecretError {
     /// An empty key makes signatures that anybody can make.
     #[error("the secret is empty")]
     Empty,
-    /// A verifier without a key could only reject, or worse.
-    #[error("no secret is given: at least one must be active")]
-    NoneActive,
 }
 
 /// A shared secret, as the provider shows it. Its bytes are never printed.

@@ -1,23 +1,101 @@
 //! The sender's side: makes the headers that [`crate::Verifier`] accepts.
 
-use crate::headers::Header;
-use crate::mac::Key;
-use crate::scheme::{Carrier, Scheme, SignatureEncoding};
-use crate::secret::Secret;
+use std::borrow::Cow;
 
-/// Signs `body` as a provider of this scheme does at the time `at` (milliseconds; schemes with a
-/// time use its whole seconds) and gives the headers to send.
+use crate::headers::Header;
+use crate::key::Key;
+use crate::parse::{self, Piece};
+use crate::scheme::{Carrier, Part, Scheme};
+use crate::secret::Secret;
+use crate::verify::{SetupError, check_params};
+
+/// A scheme with the key of a sender.
+#[derive(Clone)]
+pub struct Signer {
+    scheme: Scheme,
+    key: Key,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("scheme", &self.scheme.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a message cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// A signed header has no value, or one that a receiver refuses.
+    #[error(
+        "header `{0}` must be given to sign this scheme: 1 to 256 visible ASCII characters without \
+         the separator that follows it"
+    )]
+    Header(String),
+}
+
+impl Signer {
+    /// A signer of `scheme` with a secret of its own.
+    pub fn new(scheme: Scheme, secret: &Secret) -> Result<Self, SetupError> {
+        check_params(&scheme)?;
+        match Key::new(&scheme, secret) {
+            Ok(key) => Ok(Self { scheme, key }),
+            Err(problem) => {
+                let (id, scheme) = ("signer".into(), scheme.name);
+                Err(SetupError::Key { id, scheme, problem })
+            }
+        }
+    }
+
+    /// Signs `body` as a provider does at the time `at` (milliseconds; most schemes use its whole
+    /// seconds). `headers` are those that the scheme signs beside its own time, such as an id or a
+    /// nonce. Gives every header to send.
+    pub fn sign(&self, headers: &[Header], body: &[u8], at: i64) -> Result<Vec<Header>, SignError> {
+        let scheme = &self.scheme;
+        let timestamp = scheme.timestamp_form.write(at);
+        let mut sent = Vec::with_capacity(3);
+        let mut pieces = Vec::with_capacity(scheme.signed.len());
+        for (index, part) in scheme.signed.iter().enumerate() {
+            let Part::Header(name) = part else {
+                pieces.push(parse::piece(part, &timestamp, body));
+                continue;
+            };
+            let refused = || SignError::Header(name.clone());
+            let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            let header = header.ok_or_else(refused)?;
+            let value = parse::field(&header.value, scheme.signed.get(index + 1));
+            let bytes = Cow::Borrowed(value.map_err(|_| refused())?.as_bytes());
+            pieces.push(Piece { part: "header", bytes });
+            sent.push(header.clone());
+        }
+        let value = self.value(&pieces, &timestamp);
+        if let Some(name) = &scheme.timestamp_header {
+            sent.insert(0, Header { name: name.clone(), value: timestamp });
+        }
+        sent.insert(0, Header { name: scheme.header.clone(), value });
+        Ok(sent)
+    }
+
+    fn value(&self, pieces: &[Piece<'_>], timestamp: &str) -> String {
+        let signature = self.scheme.signature_encoding.encode(&self.key.sign(pieces));
+        match &self.scheme.carrier {
+            Carrier::Plain => signature,
+            Carrier::Prefixed(prefix) => format!("{prefix}{signature}"),
+            Carrier::Pairs { timestamp: t, signature: v } => {
+                format!("{t}={timestamp},{v}={signature}")
+            }
+            Carrier::Versions(versions) => {
+                let mut ours = versions.iter();
+                let ours = ours.find(|(_, algorithm)| *algorithm == self.key.algorithm());
+                format!("{},{signature}", ours.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}
+
+/// Signs with a scheme that signs no header of the sender's choice and takes any secret, such as
+/// `up` and `stripe`: see [`Signer::sign`]. Where more is needed there is no header to send, and a
+/// [`Signer`] says why.
 pub fn sign(scheme: &Scheme, secret: &Secret, body: &[u8], at: i64) -> Vec<Header> {
-    let key = Key::new(scheme, secret);
-    let timestamp = match scheme.carrier {
-        Carrier::Plain => String::new(),
-        Carrier::Pairs { .. } => at.div_euclid(1000).to_string(),
-    };
-    let SignatureEncoding::LowerHex = scheme.signature_encoding;
-    let signature = hex::encode(key.sign(&scheme.signed, &timestamp, body));
-    let value = match &scheme.carrier {
-        Carrier::Plain => signature,
-        Carrier::Pairs { timestamp: t, signature: v } => format!("{t}={timestamp},{v}={signature}"),
-    };
-    vec![Header { name: scheme.header.clone(), value }]
+    let signer = Signer::new(scheme.clone(), secret).ok();
+    signer.and_then(|signer| signer.sign(&[], body, at).ok()).unwrap_or_default()
 }

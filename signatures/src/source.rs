@@ -11,6 +11,22 @@
 //! user_agent = "Up Webhook Dispatcher"   # optional: refuse any other sender
 //! dedupe_window = "14d"                  # optional
 //! ```
+//!
+//! `params` sets a scheme's parameters (`params = { mode = "advanced" }` for Convoy), `tolerance`
+//! how far a signed time may be from ours. An `event` table says where another sender's requests
+//! hold what we need, and with `preset = "free"` a `scheme` table describes the signature: a partner
+//! of one's own needs no code (see [`crate::FreeScheme`]):
+//!
+//! ```toml
+//! [sources.partner]
+//! preset = "free"
+//! path = "/webhooks/partner"
+//! secrets = [{ id = "env", env = "PARTNER_SECRET" }]
+//! scheme = { header = "x-partner-signature", signed = "{body}", algorithm = "hmac-sha256" }
+//! # a place: "/json/pointer", "header:NAME", "header-sha256:NAME", "body-sha256", "fixed:TEXT"
+//! event = { id = "header:x-partner-id", kind = "/type", subject = "/data/id" }
+//! success_code = 204                     # optional
+//! ```
 
 mod config;
 mod event;
@@ -18,6 +34,6 @@ mod preset;
 mod secrets;
 
 pub use config::{SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse};
-pub use event::{Event, EventShape, InvalidPayload, TimeForm};
+pub use event::{Event, EventShape, InvalidPayload, Place, TimeForm};
 pub use preset::Preset;
 pub use secrets::{LoadError, Loaded, SecretStore};

@@ -2,14 +2,38 @@
 
 use std::fmt;
 
-use subtle::{Choice, ConstantTimeEq};
-
 use crate::headers::{Header, Headers};
-use crate::mac::{Key, MAC_BYTES};
+use crate::key::{Key, KeyError};
 use crate::parse::{self, Given};
 use crate::reason::Reason;
-use crate::scheme::{Freshness, Scheme};
-use crate::secret::{Secret, SecretError};
+use crate::scheme::Scheme;
+use crate::secret::Secret;
+
+/// Why a verifier or a signer cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// A verifier without a key could only reject, or worse.
+    #[error("no secret is given: at least one must be active")]
+    NoneActive,
+    /// A secret is not a key of the scheme.
+    #[error("key `{id}` cannot be used with scheme `{scheme}`: {problem}")]
+    Key {
+        /// The key's id.
+        id: String,
+        /// The scheme.
+        scheme: String,
+        /// What is wrong; it is part of this message, not a cause below it.
+        problem: KeyError,
+    },
+    /// A parameter of the scheme is not set.
+    #[error("scheme `{scheme}` needs its parameter `{name}`")]
+    Param {
+        /// The scheme.
+        scheme: String,
+        /// The parameter.
+        name: String,
+    },
+}
 
 /// A scheme with its active keys, made once and used for every request.
 #[derive(Clone)]
@@ -41,15 +65,16 @@ pub struct Verified {
 
 impl Verifier {
     /// A verifier of `scheme` with the active secrets by key id, at least one.
-    pub fn new(scheme: Scheme, secrets: Vec<(String, Secret)>) -> Result<Self, SecretError> {
+    pub fn new(scheme: Scheme, secrets: Vec<(String, Secret)>) -> Result<Self, SetupError> {
+        check_params(&scheme)?;
         if secrets.is_empty() {
-            return Err(SecretError::NoneActive);
+            return Err(SetupError::NoneActive);
         }
-        let key = |(id, secret): (String, Secret)| {
-            let key = Key::new(&scheme, &secret);
-            (id, key)
+        let key = |(id, secret): (String, Secret)| match Key::new(&scheme, &secret) {
+            Ok(key) => Ok((id, key)),
+            Err(problem) => Err(SetupError::Key { id, scheme: scheme.name.clone(), problem }),
         };
-        let keys = secrets.into_iter().map(key).collect();
+        let keys = secrets.into_iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self { scheme, keys })
     }
 
@@ -72,29 +97,30 @@ impl Verifier {
         body: &[u8],
         now: i64,
     ) -> Result<Verified, Reason> {
-        let given = parse::given(&self.scheme, headers)?;
+        let given = parse::given(&self.scheme, headers, body)?;
         let timestamp = match self.scheme.freshness {
             None => None,
-            Some(freshness) => Some(fresh(given.timestamp, freshness, now)?),
+            Some(freshness) => {
+                let timestamp = self.scheme.timestamp_form.read(given.timestamp)?;
+                freshness.check(timestamp, now)?;
+                Some(timestamp)
+            }
         };
-        let key_id = self.matching_key(&given, body).ok_or(Reason::SignatureMismatch)?;
-        Ok(Verified {
-            key_id: key_id.to_owned(),
-            timestamp,
-            signature_headers: vec![Header {
-                name: self.scheme.header.clone(),
-                value: given.value.to_owned(),
-            }],
-        })
+        let key_id = self.matching_key(&given).ok_or(Reason::SignatureMismatch)?.to_owned();
+        let header = |(name, value): &(&str, &str)| Header {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let signature_headers = given.headers.iter().map(header).collect();
+        Ok(Verified { key_id, timestamp, signature_headers })
     }
 
     /// The first key that made one of the given signatures. All keys and all signatures are tried
     /// whatever the outcome, so that the time taken tells nothing about which of them fits.
-    pub(crate) fn matching_key(&self, given: &Given<'_>, body: &[u8]) -> Option<&str> {
+    pub(crate) fn matching_key(&self, given: &Given<'_>) -> Option<&str> {
         let mut matching = None;
         for (id, key) in &self.keys {
-            let expected = key.sign(&self.scheme.signed, given.timestamp, body);
-            if bool::from(any_equal(&expected, &given.signatures)) && matching.is_none() {
+            if bool::from(key.made_any(&given.proof)) && matching.is_none() {
                 matching = Some(id.as_str());
             }
         }
@@ -102,18 +128,10 @@ impl Verifier {
     }
 }
 
-fn any_equal(expected: &[u8; MAC_BYTES], signatures: &[[u8; MAC_BYTES]]) -> Choice {
-    signatures
-        .iter()
-        .fold(Choice::from(0), |found, signature| found | expected.as_slice().ct_eq(signature))
-}
-
-/// The timestamp in milliseconds when it is canonical and within the tolerance, both ends included.
-pub(crate) fn fresh(text: &str, freshness: Freshness, now: i64) -> Result<i64, Reason> {
-    let timestamp = parse::timestamp_ms(text)?;
-    let age = now.checked_sub(timestamp).ok_or(Reason::ClockSkew)?;
-    if age > freshness.past_ms || age < freshness.future_ms.saturating_neg() {
-        return Err(Reason::ClockSkew);
+/// Refuses a scheme with parameters that are not set.
+pub(crate) fn check_params(scheme: &Scheme) -> Result<(), SetupError> {
+    match scheme.missing_params().next() {
+        None => Ok(()),
+        Some(name) => Err(SetupError::Param { scheme: scheme.name.clone(), name: name.to_owned() }),
     }
-    Ok(timestamp)
 }

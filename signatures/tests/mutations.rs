@@ -4,21 +4,52 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use signatures::{Header, Reason, Scheme, Secret, Verifier, sign};
+use signatures::{Header, KeyEncoding, Reason, Scheme, Secret, Signer, Verifier, sign};
 
 const AT: i64 = 1_772_501_000_000;
 
-fn schemes() -> impl Strategy<Value = Scheme> {
-    prop_oneof![Just(Scheme::up()), Just(Scheme::stripe())]
+/// Every scheme, with a key and another key.
+fn schemes() -> impl Strategy<Value = Case> {
+    let convoy = Scheme::convoy().with_param("hash", "SHA512").unwrap();
+    let case = |scheme: Scheme| {
+        let (key, other) = match scheme.key_encoding {
+            KeyEncoding::StandardWebhooks => ("whsec_a2V5IG9mIG91cnM=", "whsec_b3RoZXIga2V5"),
+            _ => ("key of ours", "other key"),
+        };
+        Case { scheme, key, other }
+    };
+    let named = Scheme::NAMES.iter().map(|name| Scheme::by_name(name).unwrap());
+    let all: Vec<_> = named.chain([Scheme::convoy_advanced(), convoy]).map(case).collect();
+    prop::sample::select(all)
 }
 
-fn verifier(scheme: &Scheme, secret: &str) -> Verifier {
-    let secret = Secret::new(secret).unwrap();
-    Verifier::new(scheme.clone(), vec![("only".into(), secret)]).unwrap()
+#[derive(Clone, Debug)]
+struct Case {
+    scheme: Scheme,
+    key: &'static str,
+    other: &'static str,
 }
 
-fn signed(scheme: &Scheme, secret: &str, body: &[u8]) -> Vec<Header> {
-    sign(scheme, &Secret::new(secret).unwrap(), body, AT)
+impl Case {
+    fn verifier(&self, key: &str) -> Verifier {
+        let secret = Secret::new(key).unwrap();
+        Verifier::new(self.scheme.clone(), vec![("only".into(), secret)]).unwrap()
+    }
+
+    fn signed(&self, body: &[u8]) -> Vec<Header> {
+        let field = |name: &str| Header { name: name.into(), value: "msg_2KWPBgLl-af".into() };
+        let fields = ["webhook-id", "svix-id", "x-demoz-nonce"].map(field);
+        let signer = Signer::new(self.scheme.clone(), &Secret::new(self.key).unwrap()).unwrap();
+        signer.sign(&fields, body, AT).unwrap()
+    }
+
+    fn judge(&self, headers: &[(String, Vec<u8>)], body: &[u8]) -> Result<String, Reason> {
+        self.verifier(self.key).verify(headers, body, AT).map(|it| it.key_id)
+    }
+}
+
+fn raw(headers: Vec<Header>) -> Vec<(String, Vec<u8>)> {
+    headers.into_iter().map(|header| (header.name, header.value.into_bytes())).collect()
 }
 
 fn replaced(bytes: &[u8], at: Index, by: u8) -> Vec<u8> {
@@ -30,82 +61,118 @@ fn replaced(bytes: &[u8], at: Index, by: u8) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_signed_is_accepted_for_any_body_and_key(
-        scheme in schemes(), secret in "[!-~]{1,80}", body: Vec<u8>,
-    ) {
-        let verdict = verifier(&scheme, &secret).verify(&signed(&scheme, &secret, &body), &body, AT);
-        prop_assert_eq!(verdict.map(|it| it.key_id), Ok("only".to_owned()));
+    fn what_is_signed_is_accepted_for_any_body(case in schemes(), body: Vec<u8>) {
+        prop_assert_eq!(case.judge(&raw(case.signed(&body)), &body), Ok("only".to_owned()));
+    }
+
+    #[test]
+    fn any_text_is_a_key(secret in "[!-~]{1,80}", body: Vec<u8>) {
+        let secret = Secret::new(secret).unwrap();
+        let headers = sign(&Scheme::up(), &secret, &body, AT);
+        let verifier = Verifier::new(Scheme::up(), vec![("only".into(), secret)]).unwrap();
+        prop_assert!(verifier.verify(&headers, &body, AT).is_ok());
     }
 
     #[test]
     fn no_changed_byte_of_the_body_is_accepted(
-        scheme in schemes(), body in prop::collection::vec(any::<u8>(), 1..200),
+        case in schemes(), body in prop::collection::vec(any::<u8>(), 1..200),
         at: Index, by in 1_u8..,
     ) {
-        let verdict = verifier(&scheme, "key")
-            .verify(&signed(&scheme, "key", &body), &replaced(&body, at, by), AT);
+        let verdict = case.judge(&raw(case.signed(&body)), &replaced(&body, at, by));
         prop_assert_eq!(verdict, Err(Reason::SignatureMismatch));
     }
 
     #[test]
     fn no_byte_added_to_or_cut_from_the_body_is_accepted(
-        scheme in schemes(), body in prop::collection::vec(any::<u8>(), 1..200),
+        case in schemes(), body in prop::collection::vec(any::<u8>(), 1..200),
         at: Index, added: u8,
     ) {
-        let headers = signed(&scheme, "key", &body);
+        let headers = raw(case.signed(&body));
         let mut longer = body.clone();
         longer.insert(at.index(body.len() + 1), added);
         let mut shorter = body.clone();
         shorter.remove(at.index(body.len()));
         for changed in [longer, shorter] {
-            let verdict = verifier(&scheme, "key").verify(&headers, &changed, AT);
-            prop_assert_eq!(verdict, Err(Reason::SignatureMismatch));
+            prop_assert_eq!(case.judge(&headers, &changed), Err(Reason::SignatureMismatch));
         }
     }
 
     #[test]
-    fn no_changed_byte_of_the_header_is_accepted(
-        scheme in schemes(), body: Vec<u8>, at: Index, by in 1_u8..,
+    fn no_changed_byte_of_a_header_is_accepted(
+        case in schemes(), body: Vec<u8>, which: Index, at: Index, by in 1_u8..,
     ) {
-        let header = signed(&scheme, "key", &body).remove(0);
-        let changed = replaced(header.value.as_bytes(), at, by);
-        let verdict = verifier(&scheme, "key").verify(&vec![(header.name, changed)], &body, AT);
-        prop_assert!(verdict.is_err(), "{verdict:?}");
+        let mut headers = raw(case.signed(&body));
+        let which = which.index(headers.len());
+        headers[which].1 = replaced(&headers[which].1, at, by);
+        prop_assert!(case.judge(&headers, &body).is_err(), "{headers:?}");
     }
 
     #[test]
-    fn no_header_cut_short_is_accepted(scheme in schemes(), body: Vec<u8>, at: Index) {
-        let header = signed(&scheme, "key", &body).remove(0);
-        let mut value = header.value.into_bytes();
-        value.truncate(at.index(value.len()));
-        let verdict = verifier(&scheme, "key").verify(&vec![(header.name, value)], &body, AT);
-        prop_assert!(verdict.is_err(), "{verdict:?}");
+    fn no_header_cut_short_left_out_or_given_twice_is_accepted(
+        case in schemes(), body: Vec<u8>, which: Index, at: Index,
+    ) {
+        let headers = raw(case.signed(&body));
+        let which = which.index(headers.len());
+        let mut cut = headers.clone();
+        cut[which].1.truncate(at.index(headers[which].1.len()));
+        prop_assert!(case.judge(&cut, &body).is_err(), "{cut:?}");
+        let mut fewer = headers.clone();
+        let left_out = fewer.remove(which);
+        prop_assert_eq!(case.judge(&fewer, &body), Err(Reason::MissingHeaders));
+        let twice = [headers, vec![left_out]].concat();
+        prop_assert_eq!(case.judge(&twice, &body), Err(Reason::MalformedHeader));
     }
 
     #[test]
-    fn no_other_key_is_accepted(scheme in schemes(), key in "[a-z]{1,8}", body: Vec<u8>) {
-        let verdict = verifier(&scheme, "KEY").verify(&signed(&scheme, &key, &body), &body, AT);
+    fn no_byte_moved_between_the_signed_parts_is_accepted(
+        case in schemes(), body in "[0-9.,Z]{1,40}", cut: Index, which: Index,
+    ) {
+        // the end of a header goes to the body's beginning, or the other way round
+        let headers = raw(case.signed(body.as_bytes()));
+        let which = which.index(headers.len());
+        let value = headers[which].1.clone();
+        let at = cut.index(value.len());
+        for separator in [&b""[..], b".", b","] {
+            let mut shorter = headers.clone();
+            shorter[which].1.truncate(at);
+            let longer_body = [&value[at..], separator, body.as_bytes()].concat();
+            prop_assert!(case.judge(&shorter, &longer_body).is_err());
+            let mut longer = headers.clone();
+            let at = cut.index(body.len());
+            longer[which].1.extend([separator, &body.as_bytes()[..=at]].concat());
+            prop_assert!(case.judge(&longer, &body.as_bytes()[at + 1..]).is_err());
+        }
+    }
+
+    #[test]
+    fn no_other_key_is_accepted(case in schemes(), body: Vec<u8>) {
+        let verdict = case.verifier(case.other).verify(&case.signed(&body), &body, AT);
         prop_assert_eq!(verdict, Err(Reason::SignatureMismatch));
     }
 
     #[test]
-    fn a_time_is_accepted_within_the_tolerance_and_nowhere_else(now in any::<i64>(), near in -400_000..400_000_i64) {
-        let scheme = Scheme::stripe();
-        let headers = signed(&scheme, "key", b"{}");
+    fn a_time_is_accepted_within_the_tolerance_and_nowhere_else(
+        case in schemes(), now in any::<i64>(), near in -400_000..400_000_i64,
+    ) {
+        let headers = case.signed(b"{}");
         for now in [now, AT + near] {
-            let fresh = now.checked_sub(AT).is_some_and(|age| (-300_000..=300_000).contains(&age));
-            let verdict = verifier(&scheme, "key").verify(&headers, b"{}", now);
+            let fresh = case.scheme.freshness.is_none_or(|freshness| {
+                let within = -freshness.future_ms..=freshness.past_ms;
+                now.checked_sub(AT).is_some_and(|age| within.contains(&age))
+            });
+            let verdict = case.verifier(case.key).verify(&headers, b"{}", now);
             prop_assert_eq!(verdict.map(|_| ()), if fresh { Ok(()) } else { Err(Reason::ClockSkew) });
         }
     }
 
     #[test]
     fn arbitrary_headers_are_refused_without_a_panic(
-        scheme in schemes(), value: Vec<u8>, text in "[tv01=,0-9a-f]{0,120}", body: Vec<u8>,
+        case in schemes(), value: Vec<u8>, text in "[tv01=,0-9a-f]{0,120}", body: Vec<u8>,
     ) {
         for value in [value, text.into_bytes()] {
-            let headers = vec![(scheme.header.clone(), value)];
-            prop_assert!(verifier(&scheme, "key").verify(&headers, &body, AT).is_err());
+            let mut headers = raw(case.signed(&body));
+            headers[0].1 = value;
+            prop_assert!(case.judge(&headers, &body).is_err());
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Reads the `[sources.NAME]` tables.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::scheme::Scheme;
-use crate::source::event::EventShape;
+use crate::scheme::{FreeScheme, Scheme};
+use crate::source::event::{EventShape, Place, TimeForm};
 use crate::source::preset::Preset;
 
 /// Secrets of one source. Two are a rotation; more than this is a mistake, and each costs an HMAC
@@ -54,6 +55,16 @@ pub enum SourceError {
         value: String,
         /// What it should be.
         expected: &'static str,
+    },
+    /// The scheme cannot be made of what the table says.
+    #[error("{file}: `sources.{name}`: {problem}")]
+    Scheme {
+        /// The file.
+        file: String,
+        /// The source's name.
+        name: String,
+        /// What is wrong.
+        problem: String,
     },
     /// Two sources share a path.
     #[error("{file}: `sources.{name}.path` is `{path}`, which `sources.{other}` has already")]
@@ -129,6 +140,22 @@ struct Table {
     user_agent: Option<String>,
     tolerance: Option<String>,
     dedupe_window: Option<String>,
+    #[serde(default)]
+    params: BTreeMap<String, String>,
+    scheme: Option<FreeScheme>,
+    event: Option<EventTable>,
+    success_code: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventTable {
+    id: String,
+    kind: String,
+    subject: Option<String>,
+    time: Option<String>,
+    #[serde(default)]
+    time_form: TimeForm,
 }
 
 #[derive(Deserialize)]
@@ -182,7 +209,7 @@ impl SourceConfig {
         let check = Check { file, name };
         check.that(is_name(name), "name", name, "1 to 64 of `a-z`, `0-9`, `-`, `_`")?;
         check.that(is_path(&table.path), "path", &table.path, PATH_EXPECTED)?;
-        let mut scheme = table.preset.scheme();
+        let mut scheme = check.scheme(table.preset, table.scheme, &table.params)?;
         if let Some(text) = &table.tolerance {
             let tolerance = check.duration("tolerance", text)?;
             let freshness = scheme.freshness.as_mut();
@@ -192,6 +219,15 @@ impl SourceConfig {
             let tolerance_ms = i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX);
             (freshness.past_ms, freshness.future_ms) = (tolerance_ms, tolerance_ms);
         }
+        let event = match table.event {
+            Some(event) => check.event(&event)?,
+            None => table.preset.event_shape().ok_or_else(|| {
+                check.error("event", "", "a table: `preset = \"free\"` knows no places")
+            })?,
+        };
+        let success_code = table.success_code.unwrap_or(table.preset.success_code());
+        let is_success = (200..300).contains(&success_code);
+        check.that(is_success, "success_code", &success_code.to_string(), "200 to 299")?;
         let dedupe_window = match &table.dedupe_window {
             Some(text) => check.duration("dedupe_window", text)?,
             None => table.preset.dedupe_window(),
@@ -202,9 +238,9 @@ impl SourceConfig {
             preset: table.preset,
             path: table.path,
             scheme,
-            event: table.preset.event_shape(),
+            event,
             user_agent: table.user_agent,
-            success_code: table.preset.success_code(),
+            success_code,
             ack_deadline: table.preset.ack_deadline(),
             dedupe_window,
         })
@@ -242,6 +278,9 @@ fn secret_refs(check: &Check<'_>, tables: Vec<SecretTable>) -> Result<Vec<Secret
 const PATH_EXPECTED: &str = "a path such as `/webhooks/up`: one or more segments of `A-Z`, `a-z`, \
      `0-9`, `-`, `_`, `.`, at most 200 bytes, and none of the ingress's own";
 
+const PLACE_EXPECTED: &str = "`/json/pointer`, `header:NAME`, `header-sha256:NAME`, \
+     `body-sha256` or `fixed:TEXT`";
+
 /// Paths the ingress answers itself.
 const OWN_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
@@ -276,6 +315,55 @@ impl Check<'_> {
             value: value.to_owned(),
             expected,
         }
+    }
+
+    fn scheme(
+        &self,
+        preset: Preset,
+        free: Option<FreeScheme>,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Scheme, SourceError> {
+        let problem = |problem: String| SourceError::Scheme {
+            file: self.file.to_owned(),
+            name: self.name.to_owned(),
+            problem,
+        };
+        let mut scheme = match (preset.scheme(), free) {
+            (Some(scheme), None) => scheme,
+            (None, Some(free)) => {
+                free.scheme(self.name).map_err(|error| problem(error.to_string()))?
+            }
+            (Some(_), Some(_)) => {
+                return Err(problem("only a source of `preset = \"free\"` has a scheme".into()));
+            }
+            (None, None) => {
+                return Err(problem("`preset = \"free\"` needs a `scheme` table".into()));
+            }
+        };
+        for (param, value) in params {
+            scheme = scheme.with_param(param, value).map_err(|error| problem(error.to_string()))?;
+        }
+        if let Some(missing) = scheme.missing_params().next() {
+            return Err(problem(format!("`params` must set `{missing}`")));
+        }
+        Ok(scheme)
+    }
+
+    fn event(&self, table: &EventTable) -> Result<EventShape, SourceError> {
+        let place = |text: &String| {
+            Place::parse(text).ok_or_else(|| self.error("event", text, PLACE_EXPECTED))
+        };
+        let or_nowhere = |text: &Option<String>| match text {
+            Some(text) => place(text),
+            None => Ok(Place::Nowhere),
+        };
+        Ok(EventShape {
+            id: place(&table.id)?,
+            kind: place(&table.kind)?,
+            subject: or_nowhere(&table.subject)?,
+            time: or_nowhere(&table.time)?,
+            time_form: table.time_form,
+        })
     }
 
     fn that(

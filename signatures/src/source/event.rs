@@ -1,30 +1,102 @@
 //! What a verified body is about: the event's id, type, subject and time.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::headers::{Header, Headers, Occurrence};
 
 /// Bytes of an id or a type. Providers' ids are some 40; they become keys and labels of records.
 const FIELD_BYTES_MAX: usize = 256;
 
-/// Where a source's bodies hold what we need, as JSON pointers (RFC 6901).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a source's requests hold what we need.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventShape {
     /// The event's id, the same in every retry.
-    pub id: &'static str,
+    pub id: Place,
     /// The event's type.
-    pub kind: &'static str,
+    pub kind: Place,
     /// Id of what the event is about; may be absent.
-    pub subject: &'static str,
+    pub subject: Place,
     /// When it happened; may be absent.
-    pub time: &'static str,
+    pub time: Place,
     /// How that time is written.
     pub time_form: TimeForm,
 }
 
+/// Where a value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the body, at this JSON pointer (RFC 6901). An id that is a whole number is read as its
+    /// digits.
+    Pointer(Cow<'static, str>),
+    /// In the header of this name, in lower case.
+    Header(Cow<'static, str>),
+    /// The SHA-256 of the header of this name, in lower-case hex: for a provider that gives its
+    /// events no id, and signs each try anew.
+    HeaderSha256(Cow<'static, str>),
+    /// The SHA-256 of the body, in lower-case hex: for bodies that hold ids of several events.
+    BodySha256,
+    /// The same for every event.
+    Fixed(Cow<'static, str>),
+    /// At the pointer when there is text, or else the second: for a type that may be absent.
+    PointerOr(Cow<'static, str>, Cow<'static, str>),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Place {
+    /// A place in the body.
+    pub(crate) const fn pointer(pointer: &'static str) -> Self {
+        Self::Pointer(Cow::Borrowed(pointer))
+    }
+
+    /// A place in a header.
+    pub(crate) const fn header(name: &'static str) -> Self {
+        Self::Header(Cow::Borrowed(name))
+    }
+
+    /// Reads `/json/pointer`, `header:NAME`, `header-sha256:NAME`, `body-sha256` or `fixed:TEXT`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let name = |name: &str| {
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+            let fits = !name.is_empty() && name.bytes().all(is_name);
+            fits.then(|| Cow::Owned(name.to_ascii_lowercase()))
+        };
+        if text.starts_with('/') {
+            return Some(Self::Pointer(Cow::Owned(text.into())));
+        }
+        match text.split_once(':') {
+            None if text == "body-sha256" => Some(Self::BodySha256),
+            Some(("header", header)) => name(header).map(Self::Header),
+            Some(("header-sha256", header)) => name(header).map(Self::HeaderSha256),
+            Some(("fixed", fixed)) if is_text(fixed) => Some(Self::Fixed(Cow::Owned(fixed.into()))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pointer(pointer) | Self::PointerOr(pointer, _) => f.write_str(pointer),
+            Self::Header(name) | Self::HeaderSha256(name) => write!(f, "header {name}"),
+            Self::BodySha256 => f.write_str("body"),
+            Self::Fixed(text) => f.write_str(text),
+            Self::Nowhere => f.write_str("nowhere"),
+        }
+    }
+}
+
 /// How a body writes a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TimeForm {
     /// RFC 3339 text with an offset.
+    #[default]
     Rfc3339,
     /// Whole seconds since the Unix epoch, a number.
     UnixSeconds,
@@ -45,41 +117,103 @@ pub struct Event {
 }
 
 /// Why a genuine body is not an event of its source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPayload {
     /// Not JSON, or nested deeper than 128.
     #[error("the body is not JSON")]
     NotJson,
     /// A field that must be there is not, or is not text of 1 to 256 printable bytes.
     #[error("`{0}` is not a text of 1 to 256 printable bytes")]
-    Field(&'static str),
+    Field(String),
 }
 
 impl EventShape {
-    /// Reads the event in a verified body.
+    /// Reads the event of a verified request from its body alone.
     pub fn read(&self, body: &[u8]) -> Result<Event, InvalidPayload> {
+        self.read_from(&[] as &[Header], body)
+    }
+
+    /// Reads the event of a verified request.
+    pub fn read_from(
+        &self,
+        headers: &(impl Headers + ?Sized),
+        body: &[u8],
+    ) -> Result<Event, InvalidPayload> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
         let value = Value::deserialize(&mut deserializer).map_err(|_| InvalidPayload::NotJson)?;
         deserializer.end().map_err(|_| InvalidPayload::NotJson)?;
-        let subject = match value.pointer(self.subject) {
-            None | Some(Value::Null) => None,
-            Some(_) => Some(text(&value, self.subject)?),
+        let request = Request { headers, body, value: &value };
+        let needed = |place: &Place| {
+            request.text(place)?.ok_or_else(|| InvalidPayload::Field(place.to_string()))
         };
         Ok(Event {
-            id: text(&value, self.id)?,
-            kind: text(&value, self.kind)?,
-            subject,
-            occurred_at: value.pointer(self.time).and_then(|time| self.time_form.read(time)),
+            id: needed(&self.id)?,
+            kind: needed(&self.kind)?,
+            subject: request.text(&self.subject)?,
+            occurred_at: request.time(&self.time, self.time_form),
         })
     }
 }
 
-fn text(value: &Value, pointer: &'static str) -> Result<String, InvalidPayload> {
-    let text = value.pointer(pointer).and_then(Value::as_str);
-    text.filter(|text| (1..=FIELD_BYTES_MAX).contains(&text.len()))
-        .filter(|text| !text.chars().any(char::is_control))
-        .map(str::to_owned)
-        .ok_or(InvalidPayload::Field(pointer))
+struct Request<'a, H: ?Sized> {
+    headers: &'a H,
+    body: &'a [u8],
+    value: &'a Value,
+}
+
+impl<H: Headers + ?Sized> Request<'_, H> {
+    /// The text at `place`; `None` where nothing is.
+    fn text(&self, place: &Place) -> Result<Option<String>, InvalidPayload> {
+        let found = match place {
+            Place::Pointer(pointer) => match self.value.pointer(pointer) {
+                None | Some(Value::Null) => return Ok(None),
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(Value::Number(number)) => number.as_i64().map(|number| number.to_string()),
+                Some(_) => None,
+            },
+            Place::PointerOr(pointer, other) => {
+                let text = self.value.pointer(pointer).and_then(Value::as_str);
+                Some(text.unwrap_or(other).to_owned())
+            }
+            Place::Header(name) => match self.header(name) {
+                None => return Ok(None),
+                Some(value) => std::str::from_utf8(value).ok().map(str::to_owned),
+            },
+            Place::HeaderSha256(name) => match self.header(name) {
+                None => return Ok(None),
+                Some(value) => Some(hex::encode(Sha256::digest(value))),
+            },
+            Place::BodySha256 => Some(hex::encode(Sha256::digest(self.body))),
+            Place::Fixed(text) => Some(text.clone().into_owned()),
+            Place::Nowhere => return Ok(None),
+        };
+        found
+            .filter(|text| is_text(text))
+            .map(Some)
+            .ok_or_else(|| InvalidPayload::Field(place.to_string()))
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        match self.headers.find(name) {
+            Occurrence::Once(value) => Some(value),
+            Occurrence::Absent | Occurrence::Repeated => None,
+        }
+    }
+
+    fn time(&self, place: &Place, form: TimeForm) -> Option<i64> {
+        match place {
+            Place::Pointer(pointer) => form.read(self.value.pointer(pointer)?),
+            Place::Header(name) => {
+                let text = std::str::from_utf8(self.header(name)?).ok()?;
+                form.read(&Value::from(text))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_text(text: &str) -> bool {
+    (1..=FIELD_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 impl TimeForm {
@@ -104,7 +238,7 @@ mod tests {
         let body = br#"{"data":{"type":"webhook-events","id":"e-1","attributes":{
             "eventType":"TRANSACTION_CREATED","createdAt":"2026-01-02T14:04:05+11:00"},
             "relationships":{"transaction":{"data":{"type":"transactions","id":"t-1"}}}}}"#;
-        let event = Preset::Up.event_shape().read(body).unwrap();
+        let event = Preset::Up.event_shape().unwrap().read(body).unwrap();
         assert_eq!(
             event,
             Event {
@@ -119,7 +253,7 @@ mod tests {
     #[test]
     fn a_ping_has_no_subject() {
         let body = br#"{"data":{"id":"e-2","attributes":{"eventType":"PING"},"relationships":{}}}"#;
-        let event = Preset::Up.event_shape().read(body).unwrap();
+        let event = Preset::Up.event_shape().unwrap().read(body).unwrap();
         assert_eq!((event.subject, event.occurred_at), (None, None));
     }
 
@@ -127,30 +261,34 @@ mod tests {
     fn a_stripe_event_is_read_from_its_places() {
         let body = br#"{"id":"evt_1","type":"charge.succeeded","created":1767323045,
             "data":{"object":{"id":"ch_1"}}}"#;
-        let event = Preset::Stripe.event_shape().read(body).unwrap();
+        let event = Preset::Stripe.event_shape().unwrap().read(body).unwrap();
         assert_eq!(event.subject.as_deref(), Some("ch_1"));
         assert_eq!(event.occurred_at, Some(1_767_323_045_000));
+    }
+
+    fn field(place: &str) -> InvalidPayload {
+        InvalidPayload::Field(place.into())
     }
 
     #[test]
     fn a_body_without_a_usable_id_or_type_is_invalid() {
         #[track_caller]
         fn check(body: &str, expect: InvalidPayload) {
-            let read = Preset::Stripe.event_shape().read(body.as_bytes());
+            let read = Preset::Stripe.event_shape().unwrap().read(body.as_bytes());
             assert_eq!(read, Err(expect), "{body}");
         }
         check("", InvalidPayload::NotJson);
         check("{", InvalidPayload::NotJson);
         check("{} {}", InvalidPayload::NotJson);
         check(&"[".repeat(100_000), InvalidPayload::NotJson);
-        check("[]", InvalidPayload::Field("/id"));
-        check(r#"{"id":7,"type":"a"}"#, InvalidPayload::Field("/id"));
-        check(r#"{"id":"","type":"a"}"#, InvalidPayload::Field("/id"));
-        check(r#"{"id":"a\u0000b","type":"a"}"#, InvalidPayload::Field("/id"));
-        check(r#"{"id":"a"}"#, InvalidPayload::Field("/type"));
+        check("[]", field("/id"));
+        check(r#"{"id":7.5,"type":"a"}"#, field("/id"));
+        check(r#"{"id":"","type":"a"}"#, field("/id"));
+        check(r#"{"id":"a\u0000b","type":"a"}"#, field("/id"));
+        check(r#"{"id":"a"}"#, field("/type"));
         let long = format!(r#"{{"id":"{}","type":"a"}}"#, "x".repeat(257));
-        check(&long, InvalidPayload::Field("/id"));
-        let subject = r#"{"id":"a","type":"b","data":{"object":{"id":1}}}"#;
-        check(subject, InvalidPayload::Field("/data/object/id"));
+        check(&long, field("/id"));
+        let subject = r#"{"id":"a","type":"b","data":{"object":{"id":[1]}}}"#;
+        check(subject, field("/data/object/id"));
     }
 }

@@ -1,73 +1,145 @@
 //! What each provider fixes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::scheme::Scheme;
-use crate::source::event::{EventShape, TimeForm};
+use crate::source::event::{EventShape, Place, TimeForm};
 
 /// A provider we know the manners of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// Up Bank. <https://developer.up.com.au>
     Up,
     /// Stripe. <https://docs.stripe.com/webhooks>
     Stripe,
+    /// GitHub. <https://docs.github.com/en/webhooks>
+    Github,
+    /// `GoCardless`. <https://developer.gocardless.com>
+    Gocardless,
+    /// Modern Treasury. <https://docs.moderntreasury.com>
+    ModernTreasury,
+    /// Demoz.
+    Demoz,
+    /// Anyone who follows Standard Webhooks. <https://www.standardwebhooks.com>
+    StandardWebhooks,
+    /// Anyone who sends through Svix. <https://docs.svix.com>
+    Svix,
+    /// Anyone who sends through Convoy. <https://docs.getconvoy.io>
+    Convoy,
+    /// A partner with a `scheme` and an `event` table of its own.
+    Free,
 }
 
+const DAY: Duration = Duration::from_hours(24);
+
 impl Preset {
-    /// Its signature scheme.
-    pub fn scheme(self) -> Scheme {
-        match self {
+    /// Its signature scheme; `None` where the source's own table holds it.
+    pub fn scheme(self) -> Option<Scheme> {
+        Some(match self {
             Self::Up => Scheme::up(),
             Self::Stripe => Scheme::stripe(),
-        }
+            Self::Github => Scheme::github(),
+            Self::Gocardless => Scheme::gocardless(),
+            Self::ModernTreasury => Scheme::modern_treasury(),
+            Self::Demoz => Scheme::demoz(),
+            Self::StandardWebhooks => Scheme::standard_webhooks(),
+            Self::Svix => Scheme::svix(),
+            Self::Convoy => Scheme::convoy(),
+            Self::Free => return None,
+        })
     }
 
-    /// Where its bodies hold the event's id, type, subject and time.
-    pub const fn event_shape(self) -> EventShape {
+    /// Where its requests hold the event's id, type, subject and time; `None` as above.
+    pub fn event_shape(self) -> Option<EventShape> {
+        let shape =
+            |id, kind, subject, time, time_form| EventShape { id, kind, subject, time, time_form };
+        let at = Place::pointer;
+        let rfc3339 = TimeForm::Rfc3339;
+        let standard = |id| {
+            let kind = Place::PointerOr(Cow::Borrowed("/type"), Cow::Borrowed("event"));
+            Some(shape(Place::header(id), kind, at("/data/id"), at("/timestamp"), rfc3339))
+        };
         match self {
-            Self::Up => EventShape {
-                id: "/data/id",
-                kind: "/data/attributes/eventType",
-                subject: "/data/relationships/transaction/data/id",
-                time: "/data/attributes/createdAt",
-                time_form: TimeForm::Rfc3339,
-            },
-            Self::Stripe => EventShape {
-                id: "/id",
-                kind: "/type",
-                subject: "/data/object/id",
-                time: "/created",
-                time_form: TimeForm::UnixSeconds,
-            },
+            Self::Up => Some(shape(
+                at("/data/id"),
+                at("/data/attributes/eventType"),
+                at("/data/relationships/transaction/data/id"),
+                at("/data/attributes/createdAt"),
+                rfc3339,
+            )),
+            Self::Stripe => Some(shape(
+                at("/id"),
+                at("/type"),
+                at("/data/object/id"),
+                at("/created"),
+                TimeForm::UnixSeconds,
+            )),
+            Self::Github => Some(shape(
+                Place::header("x-github-delivery"),
+                Place::header("x-github-event"),
+                at("/repository/full_name"),
+                Place::Nowhere,
+                rfc3339,
+            )),
+            // A batch of events: the ids are its items', and the enricher takes it apart.
+            Self::Gocardless => Some(shape(
+                Place::BodySha256,
+                Place::Fixed(Cow::Borrowed("events")),
+                Place::Nowhere,
+                Place::Nowhere,
+                rfc3339,
+            )),
+            Self::ModernTreasury => Some(shape(
+                Place::header("x-webhook-id"),
+                at("/event"),
+                at("/data/id"),
+                at("/data/updated_at"),
+                rfc3339,
+            )),
+            Self::Demoz => standard("x-demoz-nonce"),
+            Self::StandardWebhooks => standard("webhook-id"),
+            Self::Svix => standard("svix-id"),
+            Self::Convoy => standard("x-convoy-idempotency-key"),
+            Self::Free => None,
         }
     }
 
-    /// The status that counts as delivered: Up takes exactly 200, Stripe any 2xx.
+    /// The status that counts as delivered: Up takes exactly 200, `GoCardless` documents 204, the
+    /// others take any 2xx.
     pub const fn success_code(self) -> u16 {
         match self {
-            Self::Up | Self::Stripe => 200,
+            Self::Gocardless => 204,
+            _ => 200,
         }
     }
 
-    /// How long the provider waits for the answer. Up documents 30 s; Stripe documents no number
-    /// and asks for a quick answer, so we hold to 20 s.
+    /// How long the provider waits for the answer. Up documents 30 s, GitHub and `GoCardless` 10 s,
+    /// Convoy waits 10 s by default, Standard Webhooks advises 15 s and more. Stripe, Modern
+    /// Treasury and Demoz document no number and want a quick answer: we hold to 20 s and 10 s.
     pub const fn ack_deadline(self) -> Duration {
-        match self {
-            Self::Up => Duration::from_secs(30),
-            Self::Stripe => Duration::from_secs(20),
-        }
+        let seconds = match self {
+            Self::Up => 30,
+            Self::Stripe => 20,
+            Self::StandardWebhooks | Self::Svix => 15,
+            _ => 10,
+        };
+        Duration::from_secs(seconds)
     }
 
     /// How long event ids are remembered, at least the time over which the provider retries. Up
-    /// does not publish when it gives up; Stripe retries for three days.
+    /// does not publish when it gives up; Stripe retries for three days; at GitHub a person can
+    /// deliver again for three days; Standard Webhooks advises, and Svix takes, up to three days in
+    /// all. Who publishes nothing gets a week.
     pub const fn dedupe_window(self) -> Duration {
         match self {
-            Self::Up => Duration::from_hours(7 * 24),
-            Self::Stripe => Duration::from_hours(4 * 24),
+            Self::Stripe | Self::Github | Self::StandardWebhooks | Self::Svix => {
+                DAY.saturating_mul(4)
+            }
+            _ => DAY.saturating_mul(7),
         }
     }
 }

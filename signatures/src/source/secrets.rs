@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::secret::{Secret, SecretError};
 use crate::source::config::{SecretSite, SourceConfig};
-use crate::verify::Verifier;
+use crate::verify::{SetupError, Verifier};
 
 /// Gives the text of secrets. The binaries read the environment and files; tests hand in their own.
 pub trait SecretStore {
@@ -59,6 +59,14 @@ pub enum LoadError {
         #[source]
         source: SecretError,
     },
+    /// A secret is there and not a key of the source's scheme, or the scheme lacks a parameter.
+    #[error("source `{source_name}`: {problem}")]
+    Setup {
+        /// The source.
+        source_name: String,
+        /// What is wrong; it is part of this message, not a cause below it.
+        problem: SetupError,
+    },
     /// A file cannot be read.
     #[error("source `{source_name}`: cannot read the secret in {file}")]
     Unreadable {
@@ -108,10 +116,8 @@ impl SourceConfig {
     /// A verifier with every secret that is there.
     pub fn verifier(&self, store: &impl SecretStore) -> Result<Verifier, LoadError> {
         let secrets = self.load_secrets(store)?;
-        Verifier::new(self.scheme.clone(), secrets).map_err(|_| LoadError::NoneActive {
-            source_name: self.name.clone(),
-            sites: "declare a secret".into(),
-        })
+        Verifier::new(self.scheme.clone(), secrets)
+            .map_err(|problem| LoadError::Setup { source_name: self.name.clone(), problem })
     }
 
     fn read(&self, store: &impl SecretStore, path: &Path) -> Result<Option<Vec<u8>>, LoadError> {

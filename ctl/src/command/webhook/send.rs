@@ -151,6 +151,10 @@ fn event(source: &SourceConfig, args: &Args) -> anyhow::Result<Value> {
                 "data": { "object": { "id": subject, "object": "payment_intent" } },
             })
         }
+        _ => anyhow::bail!(
+            "no event of source `{}` can be made up: give its bytes with --body FILE",
+            source.name
+        ),
     })
 }
 

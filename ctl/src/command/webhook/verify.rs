@@ -67,7 +67,7 @@ fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Explanation> {
     let verifier = source.verifier(&Environment)?;
     let mut explanation = explain(&verifier, &headers, &body, now);
     // genuine and still refused: the ingress needs the event's id
-    if explanation.reason.is_none() && source.event.read(&body).is_err() {
+    if explanation.reason.is_none() && source.event.read_from(&headers, &body).is_err() {
         explanation.reason = Some(Reason::InvalidPayload);
     }
     Ok(explanation)

@@ -89,3 +89,85 @@ fn a_file_without_sources_and_two_sources_at_one_path_are_refused() {
     assert!(matches!(twice, SourceError::SamePath { .. }), "{twice}");
     assert!(matches!(parse("a.toml", "[").unwrap_err(), SourceError::Toml { .. }));
 }
+
+#[test]
+fn a_partner_needs_no_code() {
+    let declared = r#"
+        [sources.partner]
+        preset = "free"
+        path = "/webhooks/partner"
+        secrets = [{ id = "env", env = "PARTNER_SECRET" }]
+        success_code = 204
+
+        [sources.partner.scheme]
+        header = "X-Partner-Signature"
+        parse = { prefix = "hmac " }
+        signed = "{header:x-partner-id}|{timestamp}|{body}"
+        algorithm = "hmac-sha512"
+        key = "hex"
+        signature = "base64"
+        timestamp = { header = "X-Partner-Time", form = "unix-ms" }
+        tolerance_past_s = 60
+
+        [sources.partner.event]
+        id = "header:X-Partner-Id"
+        kind = "/what"
+        time = "/when"
+        time_form = "unix-seconds"
+    "#;
+    let source = parse("a.toml", declared).unwrap().remove(0);
+    assert_eq!(source.success_code, 204);
+    let secret = crate::Secret::new("000102030405060708090a0b0c0d0e0f").unwrap();
+    let body = br#"{"what":"paid","when":1767323045}"#;
+    let id = crate::Header { name: "x-partner-id".into(), value: "p-1".into() };
+    let signer = crate::Signer::new(source.scheme.clone(), &secret).unwrap();
+    let headers = signer.sign(&[id], body, 1_767_323_045_678).unwrap();
+    // made once by another implementation
+    let expect = "hmac v1PnDABp1SGO+j/wmkC+GA7hN15QmrlnrR3RJpVzxrhI\
+        wnGEsAL0JirFQfR/3ovEsbF70y8E8eXj06fnujLlMw==";
+    assert_eq!(headers[0].value, expect);
+    let verifier = crate::Verifier::new(source.scheme, vec![("env".into(), secret)]).unwrap();
+    let verified = verifier.verify(&headers, body, 1_767_323_105_678).unwrap();
+    assert_eq!(verified.timestamp, Some(1_767_323_045_678));
+    let late = verifier.verify(&headers, body, 1_767_323_105_679);
+    assert_eq!(late, Err(crate::Reason::ClockSkew));
+    let event = source.event.read_from(&headers, body).unwrap();
+    assert_eq!((event.id.as_str(), event.kind.as_str()), ("p-1", "paid"));
+    assert_eq!(event.occurred_at, Some(1_767_323_045_000));
+}
+
+#[test]
+fn every_preset_is_a_source() {
+    for preset in Scheme::NAMES {
+        let text = format!(
+            "[sources.a]\npreset = \"{preset}\"\npath = \"/a\"\n\
+             secrets = [{{ id = \"a\", env = \"A\" }}]"
+        );
+        let source = parse("a.toml", &text).unwrap().remove(0);
+        assert_eq!(source.scheme.name, preset);
+        assert!(source.ack_deadline.as_secs() >= 5 && source.dedupe_window.as_secs() >= 86_400);
+    }
+}
+
+#[test]
+fn a_scheme_and_its_parameters_must_fit_the_preset() {
+    #[track_caller]
+    fn check(rest: &str, expect: &str) {
+        let text = format!(
+            "[sources.a]\npath = \"/a\"\nsecrets = [{{ id = \"a\", env = \"A\" }}]\n{rest}"
+        );
+        let error = parse("a.toml", &text).unwrap_err().to_string();
+        assert!(error.contains(expect), "`{error}` should contain `{expect}`");
+    }
+    const SCHEME: &str =
+        "scheme = { header = \"x\", signed = \"{body}\", algorithm = \"hmac-sha256\" }";
+    check("preset = \"free\"", "needs a `scheme` table");
+    check(&format!("preset = \"up\"\n{SCHEME}"), "only a source of `preset = \"free\"`");
+    check(&format!("preset = \"free\"\n{SCHEME}"), "sources.a.event");
+    check(
+        &format!("preset = \"free\"\n{SCHEME}\nevent = {{ id = \"id\", kind = \"/type\" }}"),
+        "`header:NAME`",
+    );
+    check("preset = \"convoy\"\nparams = { mode = \"both\" }", "`simple` or `advanced`");
+    check("preset = \"up\"\nsuccess_code = 302", "200 to 299");
+}
