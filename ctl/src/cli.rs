@@ -96,6 +96,8 @@ enum Command {
     Platform(command::platform::Args),
     /// One program of the pipeline, with the servers this tool uses.
     Run(command::run::Args),
+    /// Load through the whole pipeline on this machine, and what came out per second.
+    Bench(command::bench::Args),
     /// The declaration: checked, compared with the cluster, made so.
     Topology(command::topology::Args),
     /// Records of a topic, decoded.
@@ -112,6 +114,7 @@ impl Cli {
         let shared = self.shared;
         match self.command {
             Command::Demo(args) => command::demo::run(args, &shared).await,
+            Command::Bench(args) => command::bench::run(args, &shared).await,
             Command::Run(args) => command::run::run(args, &shared).await,
             Command::Platform(args) => command::platform::run(args, &shared).await,
             Command::Topology(args) => command::topology::run(args, &shared).await,

@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+pub mod bench;
 pub mod demo;
 pub mod lag;
 pub mod platform;

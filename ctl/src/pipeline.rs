@@ -12,6 +12,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use signatures::Secret;
+
 mod bank;
 mod service;
 
@@ -154,7 +156,7 @@ impl Layout {
 
     /// Subscribes `url` to the bank's events; the secret goes into the file that the ingress reads.
     pub async fn create_webhook(&self, bank: &Bank, url: &str) -> Result<(), Error> {
-        let secret = self.dir.join(".bankstream/secrets/up");
+        let secret = self.secret_file();
         if secret.exists() {
             // The secret of a bank that is gone.
             std::fs::remove_file(&secret).map_err(io_error("removing", &secret))?;
@@ -164,6 +166,17 @@ impl Layout {
         let api_url = bank.api_url();
         let env = [("UP_API_URL", api_url.as_str()), ("UP_API_TOKEN", SANDBOX_TOKEN)];
         self.bankstream(&args, &env).await.map(drop)
+    }
+
+    /// The secret of the webhook that was created.
+    pub(crate) fn webhook_secret(&self) -> anyhow::Result<Secret> {
+        let file = self.secret_file();
+        let text = std::fs::read_to_string(&file).map_err(io_error("reading", &file))?;
+        Ok(Secret::new(text.trim())?)
+    }
+
+    fn secret_file(&self) -> PathBuf {
+        self.dir.join(".bankstream/secrets/up")
     }
 
     /// Runs `bankstream` with this pipeline's servers and gives what it answered.

@@ -7,7 +7,6 @@ use anyhow::{Context as _, ensure};
 use ctl::demo::{Lost, Options, Stage, Summary};
 use ctl::pipeline::Service;
 use ctl::platform::{Config, Lifetime, Origin, Port};
-use signatures::Secret;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::wait::{wait_for, wait_until};
@@ -35,7 +34,6 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Pipeline {
     stage: Stage,
-    options: Options,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -61,8 +59,8 @@ impl Pipeline {
             quiet_period: "2s".to_owned(),
             processor_env: setup.processor_env,
         };
-        let stage = Stage::start(options.clone()).await?;
-        Ok(Self { stage, options, _turn: turn })
+        let stage = Stage::start(options).await?;
+        Ok(Self { stage, _turn: turn })
     }
 
     /// The program of this app: `ingress` or a processor.
@@ -100,13 +98,6 @@ impl Pipeline {
             }
         };
         Ok(look.summary(&self.stage.bank.events().await?, lost))
-    }
-
-    /// The secret that the bank gave for its webhook.
-    pub fn webhook_secret(&self) -> anyhow::Result<Secret> {
-        let file = self.options.dir.join(".bankstream/secrets/up");
-        let text = std::fs::read_to_string(&file).context("reading the webhook's secret")?;
-        Ok(Secret::new(text.trim())?)
     }
 
     /// Stops it in order; a failing stop is a failing test.

@@ -69,7 +69,18 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(args: &Args, shared: &Shared) -> anyhow::Result<Stage> {
-    let dir = shared.dir.join("demo");
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let stage = Stage::start(options(shared, "demo", seed)?).await?;
+    output::progress(&format!(
+        "running; look inside from another terminal: bankstream --dir {} tail bank.transactions.enriched.v1 --follow",
+        shared.dir.join("demo").display()
+    ));
+    Ok(stage)
+}
+
+/// A stage in the folder `name` of the local run.
+pub(super) fn options(shared: &Shared, name: &str, seed: u64) -> anyhow::Result<Options> {
+    let dir = shared.dir.join(name);
     let program = std::env::current_exe().context("finding the programs beside this one")?;
     let platform = Config {
         lib: shared.jars_dir(),
@@ -82,22 +93,16 @@ async fn start(args: &Args, shared: &Shared) -> anyhow::Result<Stage> {
         lifetime: Lifetime::WithUs,
         progress: output::progress,
     };
-    let options = Options {
+    Ok(Options {
         bin: program.parent().map(PathBuf::from).unwrap_or_default(),
-        dir: dir.clone(),
+        dir,
         topology_file: shared.topology_file.clone(),
         platform,
-        seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
+        seed,
         bank_flags: BANK_FLAGS.map(str::to_owned).into(),
         quiet_period: QUIET_PERIOD.to_owned(),
         processor_env: Vec::new(),
-    };
-    let stage = Stage::start(options).await?;
-    output::progress(&format!(
-        "running; look inside from another terminal: bankstream --dir {} tail bank.transactions.enriched.v1 --follow",
-        dir.display()
-    ));
-    Ok(stage)
+    })
 }
 
 async fn run_days(stage: &mut Stage, args: &Args, as_json: bool) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::json;
+use signatures::Secret;
 
 use super::{Lags, Look, Lost, Received, Watch};
 use crate::pipeline::{Bank, Layout, PROCESSORS, Service};
@@ -118,6 +119,11 @@ impl Stage {
             lag: self.lags.total().await?,
             totals: self.watch.totals(),
         })
+    }
+
+    /// The secret that the bank gave for its webhook.
+    pub fn webhook_secret(&self) -> anyhow::Result<Secret> {
+        self.layout.webhook_secret()
     }
 
     /// A payment that the bank books and never tells about, so that the difference has to be found.
