@@ -29,8 +29,8 @@ pub use clock::{Clock, SystemClock};
 pub use coalesce::Coalesced;
 pub use error::{BankError, Silence};
 pub use resource::{Account, Money, Transaction};
-pub use secret::{Token, TokenError, TokenText};
+pub use secret::{Token, TokenError};
 pub use up::{
-    CreatedWebhook, DeliveryLog, RetryPolicy, UpClient, UpConfig, UpConfigError, Webhook,
-    WebhookSecret,
+    CreatedWebhook, DeliveryLog, RetryPolicy, UpArgs, UpArgsError, UpClient, UpConfig,
+    UpConfigError, Webhook, WebhookSecret,
 };

@@ -55,11 +55,11 @@ impl fmt::Debug for Token {
 /// Command lines take this type: a parser that refuses a value shows it with the error, and a token
 /// with a stray line break is still a token. Its `Debug` text does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TokenText(String);
+pub(crate) struct TokenText(String);
 
 impl TokenText {
     /// The token, if the text can be one.
-    pub fn token(&self) -> Result<Token, TokenError> {
+    pub(crate) fn token(&self) -> Result<Token, TokenError> {
         Token::new(&self.0)
     }
 }

@@ -1,5 +1,6 @@
 //! Up (Australia): <https://developer.up.com.au>.
 
+mod args;
 mod config;
 mod document;
 mod retry;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::BankError;
 use crate::resource::{Account, Transaction};
 
+pub use self::args::{UpArgs, UpArgsError};
 pub use self::config::{UpConfig, UpConfigError};
 pub use self::retry::RetryPolicy;
 pub use self::webhook::{CreatedWebhook, DeliveryLog, Webhook, WebhookSecret};

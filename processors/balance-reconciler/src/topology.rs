@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use banks::{Bank, SystemClock, Token, UpClient, UpConfig};
+use banks::{Bank, SystemClock, UpClient, UpConfig};
 use schemas::{AccountObserved, TransactionEnriched, topics};
 use streams::{AsyncOptions, Effects, Metrics, Source, Store, Topology};
 
@@ -23,17 +23,15 @@ const JUDGE_EVERY: Duration = Duration::from_secs(1);
 pub fn topology(config: &Config, metrics: &Metrics) -> anyhow::Result<Topology> {
     let numbers = Numbers::new().context("making the counters")?;
     numbers.register(metrics.registry()).context("registering the counters")?;
-    with_up(config, config.token()?, numbers)
+    with_up(config, config.up.config()?, numbers)
 }
 
 /// The graph to look at: the same, but it needs no token, since nobody will be asked.
 pub fn outline(config: &Config) -> anyhow::Result<Topology> {
-    let token = Token::new("none").context("making a token that is never sent")?;
-    with_up(config, token, Numbers::new().context("making the counters")?)
+    with_up(config, config.up.outline()?, Numbers::new().context("making the counters")?)
 }
 
-fn with_up(config: &Config, token: Token, numbers: Numbers) -> anyhow::Result<Topology> {
-    let up = UpConfig::new(&config.up_api_url, token).context("reading UP_API_URL")?;
+fn with_up(config: &Config, up: UpConfig, numbers: Numbers) -> anyhow::Result<Topology> {
     build(config, numbers, |http| Arc::new(UpClient::new(up, http, Arc::new(SystemClock))))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use banks::{Bank, Coalesced, SystemClock, Token, UpClient, UpConfig};
+use banks::{Bank, Coalesced, SystemClock, UpClient, UpConfig};
 use schemas::{WebhookReceived, topics};
 use streams::{AsyncOptions, Effects, Metrics, Source, Topology};
 
@@ -28,17 +28,15 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 pub fn topology(config: &Config, metrics: &Metrics) -> anyhow::Result<Topology> {
     let numbers = Numbers::new().context("making the counters")?;
     numbers.register(metrics.registry()).context("registering the counters")?;
-    with_up(config, config.token()?, numbers)
+    with_up(config, config.up.config()?, numbers)
 }
 
 /// The graph to look at: the same, but it needs no token, since nobody will be asked.
 pub fn outline(config: &Config) -> anyhow::Result<Topology> {
-    let token = Token::new("none").context("making a token that is never sent")?;
-    with_up(config, token, Numbers::new().context("making the counters")?)
+    with_up(config, config.up.outline()?, Numbers::new().context("making the counters")?)
 }
 
-fn with_up(config: &Config, token: Token, numbers: Numbers) -> anyhow::Result<Topology> {
-    let up = UpConfig::new(&config.up_api_url, token).context("reading UP_API_URL")?;
+fn with_up(config: &Config, up: UpConfig, numbers: Numbers) -> anyhow::Result<Topology> {
     let (topology, _) = build(config, numbers, |http| {
         let client = UpClient::new(up, http, Arc::new(SystemClock));
         Arc::new(Coalesced::new(client, config.account_read_interval))

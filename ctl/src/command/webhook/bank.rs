@@ -4,26 +4,34 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use banks::{DeliveryLog, SystemClock, Token, UpClient, UpConfig, Webhook};
+use banks::{DeliveryLog, SystemClock, UpArgs, UpClient, Webhook};
 use clap::Args;
+use clap::builder::Resettable;
 use serde_json::{Value, json};
-use signatures::source::{SecretSite, SecretStore as _, SourceConfig};
+use signatures::source::{SecretSite, SourceConfig};
 
 use super::secret_file::SecretFile;
 use crate::cli::Shared;
-use crate::config::Environment;
 use crate::table::Table;
 use crate::{declaration, output};
 
 /// Where the bank is and the token it knows us by.
+///
+/// The token's flag is not shown: on a command line a token is in every list of processes. The
+/// variable goes before a file that is set for other programs.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("up_api_url", |arg| arg.long("api-url")),
+    mut_arg("up_api_token", |arg| arg.hide(true)),
+    mut_arg("up_api_token_file", |arg| {
+        arg.long("token-file")
+            .help("File with the personal access token; the variable `UP_API_TOKEN` goes before it")
+            .conflicts_with(Resettable::Reset)
+    })
+)]
 pub(super) struct Connection {
-    /// The bank's API.
-    #[arg(long, env = "UP_API_URL", default_value = "https://api.up.com.au/api/v1")]
-    api_url: String,
-    /// File with the personal access token; else it is taken from the variable `UP_API_TOKEN`.
-    #[arg(long, env = "UP_API_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    up: UpArgs,
 }
 
 /// A new webhook.
@@ -72,22 +80,8 @@ pub(super) struct Logs {
 
 impl Connection {
     fn client(&self) -> anyhow::Result<UpClient> {
-        let config = UpConfig::new(&self.api_url, self.token()?)?;
         let http = UpClient::http_client().context("making an HTTP client")?;
-        Ok(UpClient::new(config, http, Arc::new(SystemClock)))
-    }
-
-    fn token(&self) -> anyhow::Result<Token> {
-        // not a flag: a token on the command line is in every list of processes
-        if let Some(token) = Environment.env("UP_API_TOKEN") {
-            return Token::new(&token).context("reading the token in UP_API_TOKEN");
-        }
-        let file = self.token_file.as_ref().context(
-            "no token for the bank: set UP_API_TOKEN (from https://api.up.com.au), or UP_API_TOKEN_FILE",
-        )?;
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("reading the token in {}", file.display()))?;
-        Token::new(&text).with_context(|| format!("reading the token in {}", file.display()))
+        Ok(UpClient::new(self.up.config()?, http, Arc::new(SystemClock)))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use banks::{BankError, Silence};
+use banks::{BankError, Silence, UpArgs};
 use bytes::Bytes;
 use schemas::{AccountObserved, TransactionEnriched, WebhookReceived, topics};
 use streams::Record;
@@ -30,9 +30,7 @@ struct Desk {
 fn config() -> Config {
     Config {
         source: "up".to_owned(),
-        up_api_url: String::new(),
-        up_api_token: None,
-        up_api_token_file: None,
+        up: UpArgs::default(),
         dedupe_window: WINDOW,
         account_read_interval: Duration::ZERO,
     }
