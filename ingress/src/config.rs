@@ -51,8 +51,9 @@ pub struct Config {
     /// How long requests in flight may take to finish after SIGTERM.
     #[arg(long, env = "INGRESS_DRAIN", default_value = "30s", value_parser = span)]
     pub drain: Duration,
-    /// Event ids remembered at most, some 80 bytes each; beyond it the oldest are forgotten.
-    #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 1_000_000)]
+    /// Event ids remembered at most, 27 bytes each; beyond it the oldest are forgotten, a minute's at
+    /// a time.
+    #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000)]
     pub dedupe_ids_max: usize,
     /// Bounds of senders.
     #[command(flatten)]

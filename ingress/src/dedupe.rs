@@ -6,6 +6,7 @@
 //! to come again, and the topic may then hold it twice; readers of the topic dedupe by event id.
 
 mod memory;
+mod table;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +31,8 @@ impl EventKey {
     }
 }
 
-/// Tells bodies apart: 64 bits of SHA-256. Only genuine bodies are ever compared.
+/// Tells bodies apart: 47 bits of SHA-256, which is what fits beside an id. Only genuine bodies of
+/// one id are ever compared: nobody can choose them to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyPrint(u64);
 
@@ -38,7 +40,7 @@ impl BodyPrint {
     /// The print of a body by its SHA-256 in hex; `None` for anything else.
     pub fn from_hex(sha256: &str) -> Option<Self> {
         let first = sha256.get(..16).filter(|_| sha256.len() == 64)?;
-        u64::from_str_radix(first, 16).ok().map(Self)
+        u64::from_str_radix(first, 16).ok().map(|first| Self(first >> 17))
     }
 }
 
