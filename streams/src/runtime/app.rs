@@ -14,7 +14,7 @@ use super::{
     health::{self, State},
     launch::StartError,
     producer::Producer,
-    thread::StreamThread,
+    thread::{StreamThread, may_rejoin},
 };
 use crate::{
     admin::Admin,
@@ -79,9 +79,13 @@ pub(super) async fn run(
             seed: fastrand::u64(..),
         };
         let session_timeout_ms = profile.session_timeout.as_millis();
-        thread(&args, topology, environment, session_timeout_ms, thread_state, clock, handle)?
-            .run()
-            .map_err(StartError::Halted)
+        let topology = Arc::new(topology);
+        let make = || {
+            let (environment, clock) = (environment.clone(), Arc::clone(&clock));
+            let (state, handle) = (Arc::clone(&thread_state), handle.clone());
+            thread(&args, &topology, environment, session_timeout_ms, state, clock, handle)
+        };
+        run_threads(&thread_state, clock.as_ref(), make)
     });
     tokio::pin!(threaded);
     let ended = tokio::select! {
@@ -98,9 +102,27 @@ pub(super) async fn run(
     ended.map_err(|error| StartError::Thread(error.to_string()))?
 }
 
+/// Runs a thread, and another one in its place where that is the right answer to its halt.
+fn run_threads(
+    state: &State,
+    clock: &dyn Clock,
+    make: impl Fn() -> Result<StreamThread, StartError>,
+) -> Result<(), StartError> {
+    let mut rejoined = None;
+    loop {
+        let Err(halt) = make()?.run() else { return Ok(()) };
+        let now = clock.now();
+        if state.is_stopping() || !may_rejoin(&halt, now, rejoined) {
+            return Err(StartError::Halted(halt));
+        }
+        tracing::warn!("fenced under its own name; joining the group again");
+        rejoined = Some(now);
+    }
+}
+
 fn thread(
     args: &StreamsArgs,
-    topology: Topology,
+    topology: &Arc<Topology>,
     environment: Environment,
     session_timeout_ms: u128,
     state: Arc<State>,
@@ -110,16 +132,9 @@ fn thread(
     let group_id = environment.names.written(topology.application_id());
     let client_id = format!("{group_id}-{}", args.instance);
     let names = environment.names.clone();
-    let topology = Arc::new(topology);
     let producer = Producer::new(&args.bootstrap_servers, &client_id)?;
-    let engine = Engine::new(
-        Arc::clone(&topology),
-        environment,
-        producer,
-        clock,
-        handle,
-        args.drain_timeout,
-    );
+    let engine =
+        Engine::new(Arc::clone(topology), environment, producer, clock, handle, args.drain_timeout);
     let engine = Arc::new(Mutex::new(engine));
     let membership = Membership {
         servers: &args.bootstrap_servers,

@@ -20,7 +20,7 @@ use super::{
     health::State,
     restore::{self, Plan, Progress},
 };
-use crate::task::Halt;
+use crate::{record::Timestamp, task::Halt};
 
 /// Records taken from the client between two rounds of work.
 const RECORDS_A_ROUND_MAX: usize = 500;
@@ -30,6 +30,23 @@ const RESTORED_BATCHES_MAX: usize = 16;
 
 /// Tasks restored at the same time.
 const RESTORES_MAX: usize = 4;
+
+/// What a halt says when the group has given this instance's name to somebody else.
+const FENCED: &str = "another process has joined the group under this instance's name; give one of \
+                      them another --instance (BANKSTREAM_INSTANCE)";
+
+/// How long after a rejoin another fence is believed.
+const REJOIN_PAUSE_MS: Timestamp = 300_000;
+
+/// Whether a halted thread may be made anew, as a restart of the process would.
+///
+/// A member that lost its connection while it joined (a broker that restarts) is fenced by its own
+/// second try, and the broker says the same of that as of a namesake. So it joins again, once: of two
+/// processes under one name, the one that is fenced again so soon stops.
+pub(super) fn may_rejoin(halt: &Halt, now: Timestamp, last: Option<Timestamp>) -> bool {
+    let is_first = last.is_none_or(|last| now.saturating_sub(last) >= REJOIN_PAUSE_MS);
+    halt.message == FENCED && is_first
+}
 
 /// One consumer, one producer, many tasks.
 pub(super) struct StreamThread {
@@ -113,11 +130,7 @@ impl StreamThread {
     }
 
     fn fenced(&self) {
-        lock(&self.engine).stop(
-            "consumer",
-            "another process has joined the group under this instance's name; give one of them \
-             another --instance (BANKSTREAM_INSTANCE)",
-        );
+        lock(&self.engine).stop("consumer", FENCED);
     }
 
     /// Starts a reader per task that waits for its state.
@@ -201,5 +214,23 @@ impl StreamThread {
         let entries = running.task.state_len();
         tracing::info!(sub = owner.sub, partition = owner.partition, entries, "restored");
         engine.restored(owner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FENCED, Halt, REJOIN_PAUSE_MS, may_rejoin};
+
+    #[test]
+    fn a_fenced_instance_joins_again_once_and_no_other_halt_is_passed_over() {
+        let check = |message: &str, last: Option<i64>, expect: bool| {
+            let message = message.to_owned();
+            let halt = Halt { place: "app/consumer".to_owned(), position: None, message };
+            assert_eq!(may_rejoin(&halt, 1_000_000, last), expect, "{last:?}: {halt}");
+        };
+        check(FENCED, None, true);
+        check(FENCED, Some(1_000_000 - REJOIN_PAUSE_MS), true);
+        check(FENCED, Some(1_000_000 - REJOIN_PAUSE_MS + 1), false);
+        check("the token is refused", None, false);
     }
 }
