@@ -20,6 +20,7 @@ mod service;
 pub use bank::{Account, Bank, BankError, Event, Transaction, Truth};
 pub use service::{Service, ServiceError};
 
+use crate::config;
 use crate::platform::{self, Port};
 use crate::process::Launch;
 
@@ -182,6 +183,9 @@ impl Layout {
     /// Runs `bankstream` with this pipeline's servers and gives what it answered.
     pub async fn bankstream(&self, args: &[&str], env: &[(&str, &str)]) -> Result<String, Error> {
         let mut command = Command::new(self.bin.join("bankstream"));
+        for name in config::pipeline_variables() {
+            command.env_remove(name);
+        }
         command
             .args(args)
             .envs(self.environment())
@@ -203,6 +207,7 @@ impl Layout {
             name: name.to_owned(),
             program: self.bin.join(binary),
             args: Vec::new(),
+            forgotten: config::pipeline_variables(),
             env: self.environment(),
             dir: Some(self.dir.clone()),
             log: self.dir.join("logs").join(format!("{name}.log")),

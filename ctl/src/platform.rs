@@ -210,6 +210,7 @@ impl Platform {
             name: name.to_owned(),
             program: PathBuf::from("java"),
             args,
+            forgotten: Vec::new(),
             env: Vec::new(),
             dir: None,
             log: config.dir.join("logs").join(format!("{name}.log")),

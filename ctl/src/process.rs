@@ -59,7 +59,9 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Variables added to the environment of this process.
+    /// Variables of our environment that it does not get.
+    pub forgotten: Vec<OsString>,
+    /// Variables it gets beside the rest of our environment.
     pub env: Vec<(String, OsString)>,
     /// Its working folder; none means ours.
     pub dir: Option<PathBuf>,
@@ -75,6 +77,9 @@ impl Launch {
     pub fn spawn(&self) -> Result<Process, Error> {
         let (stdout, stderr) = self.open_log()?;
         let mut command = Command::new(&self.program);
+        for name in &self.forgotten {
+            command.env_remove(name);
+        }
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         if let Some(dir) = &self.dir {
@@ -230,6 +235,7 @@ mod tests {
             name: "a shell".to_owned(),
             program: PathBuf::from("sh"),
             args: vec!["-c".into(), script.into()],
+            forgotten: Vec::new(),
             env: vec![("GREETING".to_owned(), "hello".into())],
             dir: None,
             log: dir.join("logs/shell.log"),

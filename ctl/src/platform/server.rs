@@ -118,6 +118,7 @@ mod tests {
             name: "kafka".to_owned(),
             program: "sh".into(),
             args: vec!["-c".into(), script.into()],
+            forgotten: Vec::new(),
             env: Vec::new(),
             dir: None,
             log: dir.join("kafka.log"),
