@@ -1,6 +1,7 @@
 //! What is counted and measured.
 
 mod connections;
+mod event;
 mod gate;
 
 use std::time::Duration;
@@ -12,6 +13,8 @@ use prometheus::{
 use signatures::Reason;
 
 pub use self::connections::ConnectionMetrics;
+use self::event::EventMetrics;
+pub use self::event::SourceEvents;
 pub use self::gate::GateMetrics;
 use crate::answer::Answer;
 
@@ -28,6 +31,7 @@ pub struct Metrics {
     last_event: IntGaugeVec,
     verify: HistogramVec,
     ack: HistogramVec,
+    events: EventMetrics,
     /// Requests for paths that nobody declared.
     pub unknown_paths: IntCounter,
     /// Records that Kafka did not acknowledge.
@@ -120,6 +124,7 @@ impl Metrics {
             },
             connections: ConnectionMetrics::new(&make)?,
             gate: GateMetrics::new(&make)?,
+            events: EventMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -139,6 +144,7 @@ impl Metrics {
             last_event: self.last_event.with_label_values(&[source]),
             verify: self.verify.with_label_values(&[source]),
             ack: self.ack.with_label_values(&[source]),
+            events: self.events.source(source),
         }
     }
 
@@ -208,6 +214,8 @@ pub struct SourceMetrics {
     last_event: IntGauge,
     verify: Histogram,
     ack: Histogram,
+    /// What is measured of genuine requests.
+    pub events: SourceEvents,
 }
 
 impl SourceMetrics {

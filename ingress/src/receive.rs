@@ -101,6 +101,7 @@ where
         Ok(judged) => judged,
         Err(reason) => return Answer::Rejected(reason),
     };
+    door.metrics.events.genuine(&verified, received_at, body.len());
     if let Err(answer) = ingress.gate.genuine(&door.source.name) {
         return answer;
     }
@@ -111,7 +112,7 @@ where
     };
     let traceparent = trace::continued(headers);
     let record = RawRecord::new(&door.source, verified, event, body, received_at, traceparent);
-    let answer = publish(ingress, publisher, &record, door.source.success_code).await;
+    let answer = publish(ingress, publisher, &record, door).await;
     if let Answer::Received(_) = answer {
         door.metrics.accepted_in(since_body.elapsed(), received_at);
     }
@@ -123,9 +124,9 @@ async fn publish<P: Publisher>(
     ingress: &Ingress<P>,
     publisher: &P,
     record: &RawRecord,
-    success_code: u16,
+    door: &Door,
 ) -> Answer {
-    let value = &record.value;
+    let (value, success_code) = (&record.value, door.source.success_code);
     let key = EventKey::new(&value.source, &value.event_id);
     let Some(print) = BodyPrint::from_hex(&value.body_sha256) else { return Answer::Unavailable };
     match ingress.dedupe.claim(key, print, value.received_at) {
@@ -136,13 +137,17 @@ async fn publish<P: Publisher>(
             Fate::Failed => Answer::Unavailable,
         },
         Claim::New(ticket, pending) => {
+            let handed_over = Stopwatch::start();
             if let Err(error) = publisher.publish(record, ticket) {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::debug!("{error}: {}", cause.unwrap_or_default());
                 return Answer::Unavailable;
             }
             match settled(pending, ingress.produce_deadline).await {
-                Fate::Accepted => Answer::Received(success_code),
+                Fate::Accepted => {
+                    door.metrics.events.published_in(handed_over.elapsed());
+                    Answer::Received(success_code)
+                }
                 Fate::Failed => Answer::Unavailable,
             }
         }

@@ -200,6 +200,15 @@ async fn stripe_s_time_and_declared_sender_are_checked() {
     check(&post("Stripe/1.0").await, 401, &rejected("clock-skew"));
     ingress.now.store(NOW + 300_000, Ordering::SeqCst);
     check(&post("Stripe/1.0").await, 200, RECEIVED);
+    for line in [
+        r#"webhook_key_used_total{key="only",source="stripe"} 1"#,
+        r#"webhook_clock_skew_seconds_bucket{source="stripe",le="120"} 0"#,
+        r#"webhook_clock_skew_seconds_bucket{source="stripe",le="300"} 1"#,
+        r#"webhook_body_bytes_count{source="stripe"} 1"#,
+        r#"webhook_publish_seconds_count{source="stripe"} 1"#,
+    ] {
+        assert!(ingress.counts(line), "{line}");
+    }
     assert_eq!(ingress.records()[0].key, "stripe:ch_1");
 }
 

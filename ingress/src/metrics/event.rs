@@ -1,0 +1,84 @@
+//! What is measured of genuine requests.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounterVec, exponential_buckets};
+use signatures::Verified;
+
+use super::{Make, MetricsError};
+
+/// Seconds by which a signed time and ours may differ: with limits at what alerts and tolerances ask.
+const SKEW_S: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 3_600.0];
+
+/// Metrics of genuine requests, of all sources.
+#[derive(Clone, Debug)]
+pub(super) struct EventMetrics {
+    skew: HistogramVec,
+    body: HistogramVec,
+    publish: HistogramVec,
+    keys: IntCounterVec,
+}
+
+impl EventMetrics {
+    pub(super) fn new(make: &Make) -> Result<Self, MetricsError> {
+        Ok(Self {
+            skew: make.histograms(
+                "webhook_clock_skew_seconds",
+                "Difference of a request's signed time and its arrival.",
+                SKEW_S.to_vec(),
+            )?,
+            body: make.histograms(
+                "webhook_body_bytes",
+                "Size of genuine bodies.",
+                exponential_buckets(128.0, 4.0, 8)?,
+            )?,
+            publish: make.histograms(
+                "webhook_publish_seconds",
+                "Time from handing a record to the producer to its acknowledgement.",
+                exponential_buckets(0.000_25, 2.0, 17)?,
+            )?,
+            keys: make.counters(
+                "webhook_key_used_total",
+                "Genuine requests by the key that they were signed with.",
+                &["source", "key"],
+            )?,
+        })
+    }
+
+    pub(super) fn source(&self, source: &str) -> SourceEvents {
+        SourceEvents {
+            source: source.to_owned(),
+            skew: self.skew.with_label_values(&[source]),
+            body: self.body.with_label_values(&[source]),
+            publish: self.publish.with_label_values(&[source]),
+            keys: self.keys.clone(),
+        }
+    }
+}
+
+/// The same of one source.
+#[derive(Clone, Debug)]
+pub struct SourceEvents {
+    source: String,
+    skew: Histogram,
+    body: Histogram,
+    publish: Histogram,
+    keys: IntCounterVec,
+}
+
+impl SourceEvents {
+    /// Notes a genuine request, received at a time in milliseconds, with a body of so many bytes.
+    pub fn genuine(&self, verified: &Verified, received_at: i64, body_bytes: usize) {
+        self.keys.with_label_values(&[&self.source, verified.key_id.as_str()]).inc();
+        self.body.observe(f64::from(u32::try_from(body_bytes).unwrap_or(u32::MAX)));
+        if let Some(signed_at) = verified.timestamp {
+            let skew = Duration::from_millis(received_at.abs_diff(signed_at));
+            self.skew.observe(skew.as_secs_f64());
+        }
+    }
+
+    /// Notes how long a record took to be acknowledged.
+    pub fn published_in(&self, time: Duration) {
+        self.publish.observe(time.as_secs_f64());
+    }
+}
