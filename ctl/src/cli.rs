@@ -104,6 +104,8 @@ enum Command {
     Tail(command::tail::Args),
     /// How far each app is behind what it reads.
     Lag(command::lag::Args),
+    /// Records that a processor gave up: counted, shown, sent again.
+    Dlq(command::dlq::Args),
     /// The bank's webhooks, a signed test sender, a verdict explained.
     Webhook(command::webhook::Args),
 }
@@ -120,6 +122,7 @@ impl Cli {
             Command::Topology(args) => command::topology::run(args, &shared).await,
             Command::Tail(args) => command::tail::run(args, &shared).await,
             Command::Lag(args) => command::lag::run(args, &shared).await,
+            Command::Dlq(args) => command::dlq::run(args, &shared).await,
             Command::Webhook(args) => command::webhook::run(args, &shared).await,
         }
     }

@@ -131,6 +131,37 @@ fn a_sender_without_a_secret_says_which_variable_to_set() {
 }
 
 #[test]
+fn wrong_usage_of_dead_letters_is_2_and_says_what_to_do() {
+    #[track_caller]
+    fn check(arguments: &[&str], expect: &str) {
+        let mut all = vec!["dlq"];
+        all.extend(arguments);
+        let output = bankstream(&all);
+        assert_eq!(code(&output), 2, "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(expect), "{}", text(&output.stderr));
+    }
+    check(&["show", "coin-trigger"], "PARTITION/OFFSET");
+    check(&["show", "coin-trigger", "3"], "expected partition and offset, such as 0/42");
+    check(&["list", "--since", "yesterday"], "expected a time");
+    check(&["list", "--letter", "0/3"], "--app");
+    check(&["redrive", "--yes", "--dry-run"], "cannot be used with");
+    check(&["redrive", "--rate", "0"], "--rate");
+    check(&["redrive", "--rate", "1001"], "1..=1000");
+}
+
+#[test]
+fn dead_letters_of_an_app_that_has_none_are_1() {
+    #[track_caller]
+    fn check(app: &str, expect: &str) {
+        let output = bankstream(&["dlq", "show", app, "0/0"]);
+        assert_eq!(code(&output), 1);
+        assert!(text(&output.stderr).contains(expect), "{}", text(&output.stderr));
+    }
+    check("coin-triger", "did you mean `coin-trigger`?");
+    check("ingress", "`ingress` reads nothing");
+}
+
+#[test]
 fn the_projects_own_topology_has_nothing_to_mend() {
     let output = bankstream(&["topology", "check", "--json"]);
     assert_eq!(code(&output), 0, "{}", text(&output.stdout));

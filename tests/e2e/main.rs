@@ -11,4 +11,6 @@ mod kill9;
 #[cfg(test)]
 mod rebalance;
 #[cfg(test)]
+mod redrive;
+#[cfg(test)]
 mod schemas;

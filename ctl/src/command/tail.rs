@@ -1,6 +1,6 @@
 //! `bankstream tail`: records of a topic as a person reads them.
-mod reader;
-mod show;
+pub(super) mod reader;
+pub(super) mod show;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ const NEWEST_MAX: usize = 100_000;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Start {
+pub(in crate::command) enum Start {
     /// At the oldest record.
     Beginning,
     /// So many records before the end, over all partitions.
@@ -28,25 +28,25 @@ pub(super) enum Start {
 
 /// A record as it is on the topic.
 #[derive(Debug)]
-pub(super) struct Record {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    pub(super) timestamp: Option<i64>,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+pub(in crate::command) struct Record {
+    pub(in crate::command) partition: i32,
+    pub(in crate::command) offset: i64,
+    pub(in crate::command) timestamp: Option<i64>,
+    pub(in crate::command) key: Option<Vec<u8>>,
+    pub(in crate::command) value: Option<Vec<u8>>,
+    pub(in crate::command) headers: Vec<(String, Vec<u8>)>,
 }
 
 /// A topic being read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in crate::command) struct Reading {
     records: mpsc::Receiver<anyhow::Result<Record>>,
 }
 
 impl Reading {
     /// Begins to read `topic`, whose partitions have these `ends`; stops at the end of every partition
     /// unless it is to `follow`.
-    pub(super) fn start(
+    pub(in crate::command) fn start(
         servers: &str,
         topic: &str,
         ends: &BTreeMap<i32, Watermarks>,
@@ -84,7 +84,7 @@ impl Reading {
     }
 
     /// The next record; none at the end.
-    pub(super) async fn next(&mut self) -> Option<anyhow::Result<Record>> {
+    pub(in crate::command) async fn next(&mut self) -> Option<anyhow::Result<Record>> {
         self.records.recv().await
     }
 }

@@ -74,7 +74,7 @@ async fn decode(bytes: Vec<u8>, registry: &Registry) -> (Value, Option<String>) 
 }
 
 /// By name; a name that occurs more than once has a list.
-fn headers(pairs: Vec<(String, Vec<u8>)>) -> Map<String, Value> {
+pub(in crate::command) fn headers(pairs: Vec<(String, Vec<u8>)>) -> Map<String, Value> {
     let mut headers = Map::new();
     for (name, value) in pairs {
         let value = readable(value);
