@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::headers::{Headers, Occurrence};
-use crate::key::Key;
+use crate::key::Named;
 use crate::parse::{self, Given, Piece};
 use crate::reason::Reason;
 use crate::scheme::{Scheme, SignatureEncoding};
@@ -29,7 +29,8 @@ pub struct Explanation {
     pub given: Option<String>,
     /// The signed bytes part by part; empty when the header cannot be read.
     pub signed: Vec<SignedPart>,
-    /// What each active key would have signed; empty when the header cannot be read.
+    /// What each active key would have signed; empty when the header cannot be read, or the key is
+    /// a public one.
     pub expected: Vec<Expected>,
     /// First and last time (milliseconds) at which the timestamp is fresh.
     pub fresh_between: Option<(i64, i64)>,
@@ -40,7 +41,7 @@ pub struct Explanation {
 /// A part of the signed bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SignedPart {
-    /// `timestamp`, `literal`, `header` or `body`.
+    /// `timestamp`, `literal`, `header`, `body`, `crc32`, `token`, `claims`, `request` or `item`.
     pub part: &'static str,
     /// Its length in bytes.
     pub length: usize,
@@ -115,16 +116,17 @@ pub fn explain(
 
 fn explain_given(verifier: &Verifier, given: &Given<'_>, explanation: &mut Explanation) {
     let scheme = &verifier.scheme;
-    let pieces = &given.proof.pieces;
-    explanation.key_id = verifier.matching_key(given).map(str::to_owned);
-    explanation.signed = pieces.iter().map(signed_part).collect();
-    let expected = |(id, key): &(String, Key)| Expected {
-        key_id: id.clone(),
-        signature: scheme.signature_encoding.encode(&key.sign(pieces)),
-    };
-    explanation.expected = verifier.keys.iter().map(expected).collect();
+    explanation.key_id = verifier.matching_key(given, None).map(str::to_owned);
+    for proof in &given.proofs {
+        explanation.signed.extend(proof.pieces.iter().map(signed_part));
+        let expected = |(id, named): &(String, Named)| {
+            let signature = scheme.signature_encoding.encode(&named.key.sign(&proof.pieces)?);
+            Some(Expected { key_id: id.clone(), signature })
+        };
+        explanation.expected.extend(verifier.keys.iter().filter_map(expected));
+    }
     if let Some(freshness) = scheme.freshness
-        && let Ok(at) = scheme.timestamp_form.read(given.timestamp)
+        && let Ok(at) = scheme.timestamp_form.read(&given.timestamp)
     {
         let first = at.saturating_sub(freshness.future_ms);
         explanation.fresh_between = Some((first, at.saturating_add(freshness.past_ms)));
@@ -137,7 +139,7 @@ fn explain_given(verifier: &Verifier, given: &Given<'_>, explanation: &mut Expla
 fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8]) -> Vec<Hint> {
     let matches = |body: &[u8]| {
         let given = parse::given(&verifier.scheme, headers, body);
-        given.is_ok_and(|given| verifier.matching_key(&given).is_some())
+        given.is_ok_and(|given| verifier.matching_key(&given, None).is_some())
     };
     let mut hints = Vec::new();
     let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));

@@ -1,8 +1,16 @@
 //! Keys, and the algorithms over the signed pieces as they lie, without joining them.
 
+mod public;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
+use openssl::bn::BigNum;
+use openssl::ecdsa::EcdsaSig;
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private, Public};
+use openssl::{sha, sign};
 use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -29,6 +37,51 @@ pub enum KeyError {
 pub(crate) enum Key {
     HmacSha256(Hmac<Sha256>),
     HmacSha512(Hmac<Sha512>),
+    Public(Algorithm, PKey<Public>),
+    Private(Algorithm, PKey<Private>),
+}
+
+/// A key and when and for which requests it is used.
+#[derive(Clone)]
+pub(crate) struct Named {
+    /// The id that a token may name; `None` fits every token.
+    pub(crate) kid: Option<String>,
+    /// Milliseconds from which on it is used.
+    pub(crate) not_before: Option<i64>,
+    /// Milliseconds until which it is used, both ends included.
+    pub(crate) not_after: Option<i64>,
+    pub(crate) key: Key,
+}
+
+impl From<Key> for Named {
+    fn from(key: Key) -> Self {
+        Self { kid: None, not_before: None, not_after: None, key }
+    }
+}
+
+impl Named {
+    /// The keys in a secret's text: one, or those of a set.
+    pub(crate) fn read(scheme: &Scheme, secret: &Secret) -> Result<Vec<Self>, KeyError> {
+        let text = secret.as_bytes();
+        let algorithm = match scheme.key_encoding {
+            KeyEncoding::Public => Some(scheme.algorithm),
+            KeyEncoding::StandardWebhooks
+                if text.starts_with(b"whpk_") || text.starts_with(b"whsk_") =>
+            {
+                Some(Algorithm::Ed25519)
+            }
+            _ => None,
+        };
+        match algorithm {
+            Some(algorithm) => public::read(text, algorithm),
+            None => Key::new(scheme, secret).map(|key| vec![key.into()]),
+        }
+    }
+
+    pub(crate) fn is_active(&self, now: i64) -> bool {
+        self.not_before.is_none_or(|from| from <= now)
+            && self.not_after.is_none_or(|until| now <= until)
+    }
 }
 
 impl Key {
@@ -40,6 +93,7 @@ impl Key {
         match scheme.algorithm {
             Algorithm::HmacSha256 => Hmac::new_from_slice(&bytes).map(Self::HmacSha256),
             Algorithm::HmacSha512 => Hmac::new_from_slice(&bytes).map(Self::HmacSha512),
+            _ => return Err(KeyError::Encoding { expected: "a key of the scheme's algorithm" }),
         }
         .map_err(|_| KeyError::Encoding { expected: "a key for an HMAC" })
     }
@@ -48,22 +102,33 @@ impl Key {
         match self {
             Self::HmacSha256(_) => Algorithm::HmacSha256,
             Self::HmacSha512(_) => Algorithm::HmacSha512,
+            Self::Public(algorithm, _) | Self::Private(algorithm, _) => *algorithm,
         }
     }
 
-    /// The signature over the pieces.
-    pub(crate) fn sign(&self, pieces: &[Piece<'_>]) -> Vec<u8> {
+    /// The signature over the pieces; `None` when a public key is all there is.
+    pub(crate) fn sign(&self, pieces: &[Piece<'_>]) -> Option<Vec<u8>> {
         match self {
-            Self::HmacSha256(mac) => mac_of(mac.clone(), pieces),
-            Self::HmacSha512(mac) => mac_of(mac.clone(), pieces),
+            Self::HmacSha256(mac) => Some(mac_of(mac.clone(), pieces)),
+            Self::HmacSha512(mac) => Some(mac_of(mac.clone(), pieces)),
+            Self::Private(algorithm, key) => algorithm.sign(key, &joined(pieces)).ok(),
+            Self::Public(..) => None,
         }
     }
 
     /// Whether this key made one of the proof's signatures. All are compared, whatever the outcome.
     pub(crate) fn made_any(&self, proof: &Proof<'_>) -> Choice {
-        let expected = self.sign(&proof.pieces);
         let is_ours = |candidate: &&Candidate| candidate.algorithm == self.algorithm();
-        proof.candidates.iter().filter(is_ours).fold(Choice::from(0), |found, candidate| {
+        let mut candidates = proof.candidates.iter().filter(is_ours);
+        if let Self::Public(algorithm, key) = self {
+            // nothing here is secret
+            let signed = joined(&proof.pieces);
+            let is_made =
+                |it: &Candidate| algorithm.verify(key, &signed, &it.signature).unwrap_or(false);
+            return Choice::from(u8::from(candidates.any(is_made)));
+        }
+        let Some(expected) = self.sign(&proof.pieces) else { return Choice::from(0) };
+        candidates.fold(Choice::from(0), |found, candidate| {
             found | expected.as_slice().ct_eq(candidate.signature.as_slice())
         })
     }
@@ -76,6 +141,60 @@ fn mac_of(mut mac: impl Mac, pieces: &[Piece<'_>]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+fn joined(pieces: &[Piece<'_>]) -> Vec<u8> {
+    pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect()
+}
+
+impl Algorithm {
+    fn digest(self) -> Option<MessageDigest> {
+        match self {
+            Self::RsaSha256 => Some(MessageDigest::sha256()),
+            Self::RsaSha512 => Some(MessageDigest::sha512()),
+            _ => None,
+        }
+    }
+
+    fn verify(self, key: &PKey<Public>, data: &[u8], given: &[u8]) -> Result<bool, ErrorStack> {
+        match self {
+            Self::HmacSha256 | Self::HmacSha512 => Ok(false),
+            Self::Ed25519 => sign::Verifier::new_without_digest(key)?.verify_oneshot(given, data),
+            Self::Es256 | Self::Es512 => {
+                let (r, s) = given.split_at(given.len() / 2);
+                let (r, s) = (BigNum::from_slice(r)?, BigNum::from_slice(s)?);
+                let signature = EcdsaSig::from_private_components(r, s)?;
+                signature.verify(&self.hash(data), &*key.ec_key()?)
+            }
+            Self::RsaSha256 | Self::RsaSha512 => {
+                let Some(digest) = self.digest() else { return Ok(false) };
+                sign::Verifier::new(digest, key)?.verify_oneshot(given, data)
+            }
+        }
+    }
+
+    fn sign(self, key: &PKey<Private>, data: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        let half = match self {
+            Self::Es256 => 32,
+            Self::Es512 => 66,
+            _ => {
+                let mut signer = match self.digest() {
+                    Some(digest) => sign::Signer::new(digest, key)?,
+                    None => sign::Signer::new_without_digest(key)?,
+                };
+                return signer.sign_oneshot_to_vec(data);
+            }
+        };
+        let signature = EcdsaSig::sign(&self.hash(data), &*key.ec_key()?)?;
+        let mut bytes = signature.r().to_vec_padded(half)?;
+        bytes.extend(signature.s().to_vec_padded(half)?);
+        Ok(bytes)
+    }
+
+    /// The hash that an ECDSA signature is over.
+    fn hash(self, data: &[u8]) -> Vec<u8> {
+        if self == Self::Es512 { sha::sha512(data).to_vec() } else { sha::sha256(data).to_vec() }
+    }
+}
+
 impl KeyEncoding {
     fn decode(self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
         let base64 = |text: &[u8]| STANDARD.decode(text).ok();
@@ -84,6 +203,7 @@ impl KeyEncoding {
             Self::Hex => hex::decode(text).ok(),
             Self::Base64 => base64(text),
             Self::StandardWebhooks => base64(text.strip_prefix(b"whsec_").unwrap_or(text)),
+            Self::Public => None,
         }
         .ok_or(KeyError::Encoding { expected: self.expected() })
     }
@@ -94,6 +214,7 @@ impl KeyEncoding {
             Self::Hex => "hexadecimal",
             Self::Base64 => "padded base64",
             Self::StandardWebhooks => "`whsec_` and padded base64",
+            Self::Public => "a public key",
         }
     }
 }

@@ -35,8 +35,8 @@ pub use headers::{Header, Headers, Occurrence};
 pub use key::KeyError;
 pub use reason::Reason;
 pub use scheme::{
-    Algorithm, Carrier, FreeScheme, FreeSchemeError, Freshness, Integrity, KeyEncoding, ParamError,
-    Part, Scheme, SignatureEncoding, TimestampForm,
+    Algorithm, Carrier, Expectation, FreeScheme, FreeSchemeError, Freshness, Integrity,
+    KeyEncoding, ParamError, Part, Scheme, SignatureEncoding, TimestampForm,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signer, sign};

@@ -1,10 +1,16 @@
 //! Takes what a request claims out of its headers.
 
+mod item;
+mod token;
+
 use std::borrow::Cow;
 
 use crate::headers::{Headers, Occurrence};
 use crate::reason::Reason;
-use crate::scheme::{Algorithm, Carrier, Part, Scheme, SignatureEncoding};
+use crate::scheme::{Algorithm, Carrier, Expectation, Part, Scheme, SignatureEncoding};
+
+pub(crate) use item::item_text;
+pub(crate) use token::Token;
 
 /// Signatures looked at in one header. While a secret is rolled there are two; more than this is
 /// not a provider's doing.
@@ -17,11 +23,13 @@ const FIELD_BYTES_MAX: usize = 256;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Given<'a> {
     /// The timestamp's text as received; empty where the scheme has none.
-    pub(crate) timestamp: &'a str,
+    pub(crate) timestamp: Cow<'a, str>,
     /// The headers that take part, the signature's first.
-    pub(crate) headers: Vec<(&'a str, &'a str)>,
-    /// What must hold.
-    pub(crate) proof: Proof<'a>,
+    pub(crate) headers: Vec<(Cow<'a, str>, &'a str)>,
+    /// What must hold, all of it; at least one.
+    pub(crate) proofs: Vec<Proof<'a>>,
+    /// What a token says, where there is one.
+    pub(crate) token: Option<Token>,
 }
 
 /// Bytes and the signatures over them; one of them must be right.
@@ -55,24 +63,42 @@ pub(crate) fn given<'a>(
     headers: &'a (impl Headers + ?Sized),
     body: &'a [u8],
 ) -> Result<Given<'a>, Reason> {
+    if scheme.carrier == Carrier::Items {
+        return item::given(scheme, body);
+    }
     let value = text(headers, &scheme.header)?;
-    let mut taken = vec![(scheme.header.as_str(), value)];
+    match &scheme.carrier {
+        Carrier::Jwt => return token::jwt(scheme, value),
+        Carrier::DetachedJws { key_urls } => {
+            return token::detached(scheme, key_urls, value, headers, body);
+        }
+        _ => {}
+    }
+    let mut taken = vec![(Cow::Borrowed(scheme.header.as_str()), value)];
+    for expectation in &scheme.expects {
+        taken.extend(expected(expectation, headers)?);
+    }
     let (mut timestamp, candidates) = carried(scheme, value)?;
     if let Some(name) = &scheme.timestamp_header {
         timestamp = text(headers, name)?;
-        taken.push((name, timestamp));
+        taken.push((Cow::Borrowed(name), timestamp));
     }
     let mut pieces = Vec::with_capacity(scheme.signed.len());
     for (index, part) in scheme.signed.iter().enumerate() {
         if let Part::Header(name) = part {
             let value = field(text(headers, name)?, scheme.signed.get(index + 1))?;
-            taken.push((name, value));
+            taken.push((Cow::Borrowed(name), value));
             pieces.push(Piece { part: "header", bytes: Cow::Borrowed(value.as_bytes()) });
         } else {
             pieces.push(piece(part, timestamp, body));
         }
     }
-    Ok(Given { timestamp, headers: taken, proof: Proof { pieces, candidates } })
+    Ok(Given {
+        timestamp: Cow::Borrowed(timestamp),
+        headers: taken,
+        proofs: vec![Proof { pieces, candidates }],
+        token: None,
+    })
 }
 
 /// What a part stands for where no header is needed.
@@ -81,10 +107,53 @@ pub(crate) fn piece<'a>(part: &'a Part, timestamp: &'a str, body: &'a [u8]) -> P
         Part::Timestamp => ("timestamp", timestamp.as_bytes()),
         Part::Literal(text) => ("literal", text.as_bytes()),
         Part::Body => ("body", body),
+        Part::BodyCrc32 => {
+            let digits = crc32(body).to_string().into_bytes();
+            return Piece { part: "crc32", bytes: Cow::Owned(digits) };
+        }
+        Part::SignedHeaders => ("headers", &b""[..]),
         // a verifier is not made with these, and a header is read by the caller
         Part::Header(name) | Part::Param(name) => ("unknown", name.as_bytes()),
     };
     Piece { part, bytes: Cow::Borrowed(bytes) }
+}
+
+/// CRC-32 as in PNG and zip (reflected, polynomial 0x04C11DB7), eight bits at a time.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
+        })
+    })
+}
+
+/// Holds a request to what its scheme expects; gives the header when it is there.
+fn expected<'a>(
+    expectation: &'a Expectation,
+    headers: &'a (impl Headers + ?Sized),
+) -> Result<Option<(Cow<'a, str>, &'a str)>, Reason> {
+    let (Expectation::Algorithm { header, .. } | Expectation::KeyUrl { header, .. }) = expectation;
+    let value = match (text(headers, header), expectation) {
+        (Err(Reason::MissingHeaders), Expectation::KeyUrl { .. }) => return Ok(None),
+        (value, _) => value?,
+    };
+    match expectation {
+        Expectation::Algorithm { value: only, .. } if value != only => {
+            Err(Reason::AlgorithmNotAllowed)
+        }
+        Expectation::KeyUrl { hosts, .. } if !is_at(value, hosts) => Err(Reason::UnknownKey),
+        _ => Ok(Some((Cow::Borrowed(header), value))),
+    }
+}
+
+/// Whether `url` is https at one of `hosts`, without a port, a user or anything else to be read in
+/// two ways.
+fn is_at(url: &str, hosts: &[String]) -> bool {
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    host.is_some_and(|(host, path)| {
+        let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        is_plain && hosts.iter().any(|pinned| pinned == host)
+    })
 }
 
 /// The value of a header that must be there once. Never through a lossy text: what is not ASCII is
@@ -124,6 +193,8 @@ fn carried<'a>(scheme: &Scheme, value: &'a str) -> Result<(&'a str, Vec<Candidat
         }
         Carrier::Pairs { timestamp, signature } => pairs(scheme, value, timestamp, signature),
         Carrier::Versions(versions) => Ok(("", list(scheme, value, versions)?)),
+        // read on their own
+        Carrier::Jwt | Carrier::DetachedJws { .. } | Carrier::Items => Err(Reason::MalformedHeader),
     }
 }
 
@@ -142,7 +213,22 @@ impl Algorithm {
     fn fits(self, length: usize) -> bool {
         match self {
             Self::HmacSha256 => length == 32,
-            Self::HmacSha512 => length == 64,
+            Self::HmacSha512 | Self::Ed25519 | Self::Es256 => length == 64,
+            Self::Es512 => length == 132,
+            // 2048 to 8192 bits
+            Self::RsaSha256 | Self::RsaSha512 => (256..=1024).contains(&length),
+        }
+    }
+
+    /// Its name in a token (RFC 7518).
+    pub(crate) const fn jose(self) -> Option<&'static str> {
+        match self {
+            Self::Es256 => Some("ES256"),
+            Self::Es512 => Some("ES512"),
+            Self::RsaSha256 => Some("RS256"),
+            Self::RsaSha512 => Some("RS512"),
+            Self::Ed25519 => Some("EdDSA"),
+            Self::HmacSha256 | Self::HmacSha512 => None,
         }
     }
 }
@@ -215,8 +301,8 @@ mod tests {
             let headers = [Header { name: "stripe-signature".into(), value: value.clone() }];
             let scheme = Scheme::stripe();
             let read = given(&scheme, headers.as_slice(), b"");
-            let read = read.map(|it| (it.timestamp, it.proof.candidates.len()));
-            assert_eq!(read, expect, "{value}");
+            let read = read.map(|it| (it.timestamp.into_owned(), it.proofs[0].candidates.len()));
+            assert_eq!(read, expect.map(|(t, n)| (t.to_owned(), n)), "{value}");
         };
         let malformed = Err(Reason::MalformedHeader);
         check(format!("t=1,v1={a}"), Ok(("1", 1)));
@@ -245,7 +331,7 @@ mod tests {
                 .map(|(name, value)| Header { name: name.into(), value: value.into() })
                 .collect();
             let scheme = Scheme::standard_webhooks();
-            let read = given(&scheme, &headers, b"").map(|it| it.proof.candidates.len());
+            let read = given(&scheme, &headers, b"").map(|it| it.proofs[0].candidates.len());
             assert_eq!(read, expect, "{value}");
         };
         let malformed = Err(Reason::MalformedHeader);

@@ -43,6 +43,11 @@ pub struct Scheme {
     /// How old a signature may be; `None` where the scheme signs no time, so that only remembering
     /// event ids stops a replay.
     pub freshness: Option<Freshness>,
+    /// Headers that must hold one of these values, or be absent where the scheme does without.
+    pub expects: Vec<Expectation>,
+    /// Place of a second time in a genuine body (JSON pointer, RFC 3339), held to the same
+    /// tolerance when it is there.
+    pub body_time: Option<String>,
     /// How much of the body the signature covers.
     pub integrity: Integrity,
 }
@@ -65,6 +70,17 @@ pub enum Carrier {
     /// `version,signature` items, separated by spaces. Each version has its algorithm; a key is
     /// compared only with signatures of its own. Other versions are passed over and never help.
     Versions(Vec<(String, Algorithm)>),
+    /// A JWT whose claims `iat` and `request_body_sha256` (lower-case hex) are the time and the
+    /// body's hash. `exp`, `nbf` and `crit` are honoured.
+    Jwt,
+    /// A JWS without its payload, which is made of the scheme's parts (`TrueLayer` signing, version
+    /// 2); where it names the URL of its keys, that must be one of these.
+    DetachedJws {
+        /// The pinned URLs.
+        key_urls: Vec<String>,
+    },
+    /// In the body, one signature for each item; the scheme has no header.
+    Items,
 }
 
 /// A part of the signed bytes.
@@ -80,6 +96,10 @@ pub enum Part {
     /// characters without the character that the next literal begins with: otherwise bytes could
     /// move from one part to the next under the same signature.
     Header(String),
+    /// The headers that a detached JWS lists, each as `Name: value` and a line feed.
+    SignedHeaders,
+    /// CRC-32 of the body, in decimal digits.
+    BodyCrc32,
     /// Text that the operator configures: [`Scheme::with_param`] makes a literal of it.
     Param(String),
 }
@@ -91,6 +111,36 @@ pub enum Algorithm {
     HmacSha256,
     /// HMAC with SHA-512: 64 bytes.
     HmacSha512,
+    /// Ed25519 (RFC 8032): 64 bytes.
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256, `r` and `s` of 32 bytes each (RFC 7518).
+    Es256,
+    /// ECDSA on P-521 with SHA-512, `r` and `s` of 66 bytes each (RFC 7518).
+    Es512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RsaSha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RsaSha512,
+}
+
+/// A header that a request must not have another value of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// The name of the algorithm: it must be there and say this.
+    Algorithm {
+        /// The header, in lower case.
+        header: String,
+        /// Its only value.
+        value: String,
+    },
+    /// The URL of the sender's certificate: where it is there, it must be https at one of these
+    /// hosts.
+    KeyUrl {
+        /// The header, in lower case.
+        header: String,
+        /// The pinned hosts.
+        hosts: Vec<String>,
+    },
 }
 
 /// How the configured secret becomes key bytes.
@@ -102,8 +152,12 @@ pub enum KeyEncoding {
     Hex,
     /// Padded base64.
     Base64,
-    /// As Standard Webhooks writes keys: `whsec_` (optional) and padded base64 for an HMAC.
+    /// As Standard Webhooks writes keys: `whsec_` (optional) and padded base64 for an HMAC, `whpk_`
+    /// for ed25519 (`whsk_` for a sender).
     StandardWebhooks,
+    /// A public key: PEM, a PEM certificate chain (the sender's own first, the pinned issuer last),
+    /// a JWK, a JWKS, or `whpk_` and base64. A sender gives its private key in PEM.
+    Public,
 }
 
 /// How signature bytes are written. One signature has one spelling; any other is malformed.

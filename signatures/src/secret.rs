@@ -12,7 +12,11 @@ pub enum SecretError {
 
 /// A shared secret, as the provider shows it. Its bytes are never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct Secret {
+    bytes: Vec<u8>,
+    not_before: Option<i64>,
+    not_after: Option<i64>,
+}
 
 impl Secret {
     /// Takes the secret as written; line breaks at its end (from a file or a shell) are dropped.
@@ -24,11 +28,22 @@ impl Secret {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(SecretError::Empty);
         }
-        Ok(Self(bytes))
+        Ok(Self { bytes, not_before: None, not_after: None })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// The secret, used by a verifier only from `not_before` to `not_after`, both included, in
+    /// milliseconds; `None` sets no bound.
+    #[must_use]
+    pub fn valid(self, not_before: Option<i64>, not_after: Option<i64>) -> Self {
+        Self { not_before, not_after, ..self }
+    }
+
+    pub(crate) fn bounds(&self) -> (Option<i64>, Option<i64>) {
+        (self.not_before, self.not_after)
     }
 }
 

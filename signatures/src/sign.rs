@@ -1,11 +1,13 @@
 //! The sender's side: makes the headers that [`crate::Verifier`] accepts.
 
+mod token;
+
 use std::borrow::Cow;
 
 use crate::headers::Header;
-use crate::key::Key;
+use crate::key::{Key, KeyError, Named};
 use crate::parse::{self, Piece};
-use crate::scheme::{Carrier, Part, Scheme};
+use crate::scheme::{Carrier, Expectation, Part, Scheme};
 use crate::secret::Secret;
 use crate::verify::{SetupError, check_params};
 
@@ -14,6 +16,7 @@ use crate::verify::{SetupError, check_params};
 pub struct Signer {
     scheme: Scheme,
     key: Key,
+    kid: Option<String>,
 }
 
 impl std::fmt::Debug for Signer {
@@ -31,19 +34,36 @@ pub enum SignError {
          the separator that follows it"
     )]
     Header(String),
+    /// The signatures stand in the body: [`Signer::sign_items`].
+    #[error("this scheme signs inside the body, not in a header")]
+    InBody,
+    /// The body has no items to sign.
+    #[error("the body is not JSON with `notificationItems`")]
+    Items,
+    /// The key refuses to sign.
+    #[error("the key cannot sign")]
+    Key,
 }
 
 impl Signer {
     /// A signer of `scheme` with a secret of its own.
     pub fn new(scheme: Scheme, secret: &Secret) -> Result<Self, SetupError> {
         check_params(&scheme)?;
-        match Key::new(&scheme, secret) {
-            Ok(key) => Ok(Self { scheme, key }),
-            Err(problem) => {
-                let (id, scheme) = ("signer".into(), scheme.name);
-                Err(SetupError::Key { id, scheme, problem })
+        let named = Named::read(&scheme, secret).map(|keys| keys.into_iter().next());
+        let problem = match named {
+            Ok(Some(Named { key: Key::Public(..), .. }) | None) => {
+                KeyError::Encoding { expected: "a private key in PEM, or `whsk_` and base64" }
             }
-        }
+            Ok(Some(Named { key, .. })) => return Ok(Self { scheme, key, kid: None }),
+            Err(problem) => problem,
+        };
+        Err(SetupError::Key { id: "signer".into(), scheme: scheme.name, problem })
+    }
+
+    /// The signer, naming its key in tokens.
+    #[must_use]
+    pub fn named(self, kid: &str) -> Self {
+        Self { kid: Some(kid.to_owned()), ..self }
     }
 
     /// Signs `body` as a provider does at the time `at` (milliseconds; most schemes use its whole
@@ -51,6 +71,12 @@ impl Signer {
     /// nonce. Gives every header to send.
     pub fn sign(&self, headers: &[Header], body: &[u8], at: i64) -> Result<Vec<Header>, SignError> {
         let scheme = &self.scheme;
+        match &scheme.carrier {
+            Carrier::Jwt => return self.jwt(body, at),
+            Carrier::DetachedJws { .. } => return self.detached(headers, body, at),
+            Carrier::Items => return Err(SignError::InBody),
+            _ => {}
+        }
         let timestamp = scheme.timestamp_form.write(at);
         let mut sent = Vec::with_capacity(3);
         let mut pieces = Vec::with_capacity(scheme.signed.len());
@@ -67,7 +93,12 @@ impl Signer {
             pieces.push(Piece { part: "header", bytes });
             sent.push(header.clone());
         }
-        let value = self.value(&pieces, &timestamp);
+        for expectation in &scheme.expects {
+            if let Expectation::Algorithm { header, value } = expectation {
+                sent.push(Header { name: header.clone(), value: value.clone() });
+            }
+        }
+        let value = self.value(&pieces, &timestamp)?;
         if let Some(name) = &scheme.timestamp_header {
             sent.insert(0, Header { name: name.clone(), value: timestamp });
         }
@@ -75,10 +106,13 @@ impl Signer {
         Ok(sent)
     }
 
-    fn value(&self, pieces: &[Piece<'_>], timestamp: &str) -> String {
-        let signature = self.scheme.signature_encoding.encode(&self.key.sign(pieces));
-        match &self.scheme.carrier {
-            Carrier::Plain => signature,
+    fn value(&self, pieces: &[Piece<'_>], timestamp: &str) -> Result<String, SignError> {
+        let signature = self.key.sign(pieces).ok_or(SignError::Key)?;
+        let signature = self.scheme.signature_encoding.encode(&signature);
+        Ok(match &self.scheme.carrier {
+            Carrier::Plain | Carrier::Jwt | Carrier::DetachedJws { .. } | Carrier::Items => {
+                signature
+            }
             Carrier::Prefixed(prefix) => format!("{prefix}{signature}"),
             Carrier::Pairs { timestamp: t, signature: v } => {
                 format!("{t}={timestamp},{v}={signature}")
@@ -88,7 +122,7 @@ impl Signer {
                 let ours = ours.find(|(_, algorithm)| *algorithm == self.key.algorithm());
                 format!("{},{signature}", ours.map_or("", |(name, _)| name))
             }
-        }
+        })
     }
 }
 

@@ -1,10 +1,14 @@
 //! The receiver's side: is this request genuine, and which key says so?
 
+use std::borrow::Cow;
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
 use crate::headers::{Header, Headers};
-use crate::key::{Key, KeyError};
-use crate::parse::{self, Given};
+use crate::key::{Key, KeyError, Named};
+use crate::parse::{self, Given, Token};
 use crate::reason::Reason;
 use crate::scheme::Scheme;
 use crate::secret::Secret;
@@ -39,7 +43,7 @@ pub enum SetupError {
 #[derive(Clone)]
 pub struct Verifier {
     pub(crate) scheme: Scheme,
-    pub(crate) keys: Vec<(String, Key)>,
+    pub(crate) keys: Vec<(String, Named)>,
 }
 
 impl fmt::Debug for Verifier {
@@ -70,11 +74,25 @@ impl Verifier {
         if secrets.is_empty() {
             return Err(SetupError::NoneActive);
         }
-        let key = |(id, secret): (String, Secret)| match Key::new(&scheme, &secret) {
-            Ok(key) => Ok((id, key)),
-            Err(problem) => Err(SetupError::Key { id, scheme: scheme.name.clone(), problem }),
-        };
-        let keys = secrets.into_iter().map(key).collect::<Result<_, _>>()?;
+        let mut keys = Vec::with_capacity(secrets.len());
+        for (id, secret) in secrets {
+            let failed =
+                |problem| SetupError::Key { id: id.clone(), scheme: scheme.name.clone(), problem };
+            let (not_before, not_after) = secret.bounds();
+            for named in Named::read(&scheme, &secret).map_err(failed)? {
+                if matches!(named.key, Key::Private(..)) {
+                    return Err(failed(KeyError::Encoding {
+                        expected: "a public key: a receiver needs no private one",
+                    }));
+                }
+                let named = Named {
+                    not_before: named.not_before.max(not_before),
+                    not_after: [named.not_after, not_after].into_iter().flatten().min(),
+                    ..named
+                };
+                keys.push((named.kid.clone().unwrap_or_else(|| id.clone()), named));
+            }
+        }
         Ok(Self { scheme, keys })
     }
 
@@ -101,30 +119,90 @@ impl Verifier {
         let timestamp = match self.scheme.freshness {
             None => None,
             Some(freshness) => {
-                let timestamp = self.scheme.timestamp_form.read(given.timestamp)?;
+                let timestamp = self.scheme.timestamp_form.read(&given.timestamp)?;
                 freshness.check(timestamp, now)?;
                 Some(timestamp)
             }
         };
-        let key_id = self.matching_key(&given).ok_or(Reason::SignatureMismatch)?.to_owned();
-        let header = |(name, value): &(&str, &str)| Header {
-            name: (*name).to_owned(),
-            value: (*value).to_owned(),
+        if let Some(token) = &given.token {
+            self.check_span(token, now)?;
+        }
+        if !self.keys.iter().any(|(_, named)| is_named(named, &given) && named.is_active(now)) {
+            return Err(Reason::UnknownKey);
+        }
+        let key_id = self.matching_key(&given, Some(now)).ok_or(Reason::SignatureMismatch)?;
+        let key_id = key_id.to_owned();
+        self.check_body(&given, body, now)?;
+        let header = |(name, value): (Cow<'_, str>, &str)| Header {
+            name: name.into_owned(),
+            value: value.to_owned(),
         };
-        let signature_headers = given.headers.iter().map(header).collect();
+        let signature_headers = given.headers.into_iter().map(header).collect();
         Ok(Verified { key_id, timestamp, signature_headers })
     }
 
     /// The first key that made one of the given signatures. All keys and all signatures are tried
     /// whatever the outcome, so that the time taken tells nothing about which of them fits.
-    pub(crate) fn matching_key(&self, given: &Given<'_>) -> Option<&str> {
+    ///
+    /// Keys that are not active at `now` are left out; without a `now` every key is tried.
+    pub(crate) fn matching_key(&self, given: &Given<'_>, now: Option<i64>) -> Option<&str> {
         let mut matching = None;
-        for (id, key) in &self.keys {
-            if bool::from(key.made_any(&given.proof)) && matching.is_none() {
+        for (id, named) in &self.keys {
+            if !is_named(named, given) || now.is_some_and(|now| !named.is_active(now)) {
+                continue;
+            }
+            let all = given
+                .proofs
+                .iter()
+                .fold(Choice::from(1), |all, proof| all & named.key.made_any(proof));
+            if bool::from(all) && matching.is_none() {
                 matching = Some(id.as_str());
             }
         }
         matching
+    }
+
+    /// Holds a token to the span it sets itself.
+    fn check_span(&self, token: &Token, now: i64) -> Result<(), Reason> {
+        let ahead = self.scheme.freshness.map_or(0, |it| it.future_ms);
+        let is_over = token.exp.is_some_and(|exp| exp.saturating_mul(1000) <= now);
+        let is_early =
+            token.nbf.is_some_and(|nbf| nbf.saturating_mul(1000) > now.saturating_add(ahead));
+        if is_over || is_early { Err(Reason::ClockSkew) } else { Ok(()) }
+    }
+
+    /// What a genuine token or body says about the body.
+    fn check_body(&self, given: &Given<'_>, body: &[u8], now: i64) -> Result<(), Reason> {
+        let claimed = given.token.as_ref().and_then(|token| token.body_sha256.as_ref());
+        if let Some(claimed) = claimed {
+            let actual = hex::encode(Sha256::digest(body));
+            if !bool::from(actual.as_bytes().ct_eq(claimed.as_bytes())) {
+                return Err(Reason::BodyHashMismatch);
+            }
+        }
+        let (Some(pointer), Some(freshness)) = (&self.scheme.body_time, self.scheme.freshness)
+        else {
+            return Ok(());
+        };
+        let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return Ok(()) };
+        match body.pointer(pointer) {
+            None | Some(serde_json::Value::Null) => Ok(()),
+            Some(time) => {
+                let time: jiff::Timestamp = time
+                    .as_str()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or(Reason::InvalidTimestamp)?;
+                freshness.check(time.as_millisecond(), now)
+            }
+        }
+    }
+}
+
+/// Whether the request may be of this key.
+fn is_named(named: &Named, given: &Given<'_>) -> bool {
+    match (&named.kid, &given.token) {
+        (Some(kid), Some(token)) => token.kid.as_ref() == Some(kid),
+        _ => true,
     }
 }
 

@@ -103,6 +103,60 @@ vectors! {
     simple_convoy_requests_are_judged_as_the_vectors_say: "convoy-simple",
     advanced_convoy_requests_are_judged_as_the_vectors_say: "convoy-advanced",
     convoy_requests_of_other_settings_are_judged_as_the_vectors_say: "convoy-sha512-base64",
+    ed25519_requests_are_judged_as_the_vectors_say: "standard-webhooks-ed25519",
+    moneykit_requests_are_judged_as_the_vectors_say: "moneykit",
+    plaid_requests_are_judged_as_the_vectors_say: "plaid",
+    wise_requests_are_judged_as_the_vectors_say: "wise",
+    starling_requests_are_judged_as_the_vectors_say: "starling",
+    truelayer_requests_are_judged_as_the_vectors_say: "truelayer",
+    adyen_requests_are_judged_as_the_vectors_say: "adyen",
+    paypal_requests_are_judged_as_the_vectors_say: "paypal",
+    paypal_requests_of_a_certificate_are_judged_as_the_vectors_say: "paypal-chain",
+}
+
+#[test]
+fn a_certificate_chain_must_be_whole_and_in_order() {
+    let chains: serde_json::Value =
+        serde_json::from_str(include_str!("vectors/chains.json")).unwrap();
+    let made = |name: &str| {
+        let scheme = Scheme::paypal().with_param("webhook_id", "WH-1").unwrap();
+        let secret = Secret::new(chains[name].as_str().unwrap()).unwrap();
+        Verifier::new(scheme, vec![("a".into(), secret)])
+    };
+    assert!(made("chain").is_ok());
+    for name in ["unissued", "reversed", "not_a_ca"] {
+        let error = made(name).unwrap_err().to_string();
+        assert!(error.contains("certificate chain"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_secret_is_used_within_its_time_only() {
+    let secret = |text: &str| Secret::new(text).unwrap();
+    let keys = vec![
+        ("old".to_owned(), secret("old").valid(None, Some(2000))),
+        ("new".to_owned(), secret("new").valid(Some(1000), None)),
+    ];
+    let verifier = Verifier::new(Scheme::up(), keys).unwrap();
+    let judge = |key: &str, now: i64| {
+        let headers = signatures::sign(&Scheme::up(), &secret(key), b"{}", 0);
+        verifier.verify(&headers, b"{}", now).map(|it| it.key_id)
+    };
+    assert_eq!(judge("old", 2000), Ok("old".into()));
+    assert_eq!(judge("old", 2001), Err(Reason::SignatureMismatch));
+    assert_eq!(judge("new", 999), Err(Reason::SignatureMismatch));
+    assert_eq!(judge("new", 1000), Ok("new".into()));
+}
+
+#[test]
+fn what_adyen_items_are_signed_with_is_accepted() {
+    let key = Secret::new("00112233445566778899aabbccddeeff").unwrap();
+    let body = br#"{"live":"false","notificationItems":[
+        {"NotificationRequestItem":{"pspReference":"p","success":"true"}},
+        {"NotificationRequestItem":{"pspReference":"q","amount":{"value":5,"currency":"AUD"}}}]}"#;
+    let signed = Signer::new(Scheme::adyen(), &key).unwrap().sign_items(body).unwrap();
+    let verifier = Verifier::new(Scheme::adyen(), vec![("a".into(), key)]).unwrap();
+    assert!(verifier.verify(&[] as &[Header], &signed, 0).is_ok());
 }
 
 #[test]

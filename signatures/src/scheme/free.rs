@@ -169,6 +169,8 @@ impl FreeScheme {
                 FreeForm::Rfc3339 => TimestampForm::Rfc3339,
             },
             freshness: is_signed.then_some(freshness),
+            expects: Vec::new(),
+            body_time: None,
             integrity: Integrity::Full,
         })
     }
@@ -238,6 +240,8 @@ fn placeholder(part: &Part) -> String {
         Part::Header(name) => format!("header:{name}"),
         Part::Body => "body".into(),
         Part::Literal(text) | Part::Param(text) => text.clone(),
+        Part::SignedHeaders => "headers".into(),
+        Part::BodyCrc32 => "crc32".into(),
     }
 }
 

@@ -114,6 +114,10 @@ pub struct SecretRef {
     pub site: SecretSite,
     /// Whether it may be absent.
     pub optional: bool,
+    /// Milliseconds from which on it is used.
+    pub not_before: Option<i64>,
+    /// Milliseconds until which it is used, both ends included.
+    pub not_after: Option<i64>,
 }
 
 /// The place of a secret's text.
@@ -166,6 +170,8 @@ struct SecretTable {
     file: Option<PathBuf>,
     #[serde(default)]
     optional: bool,
+    not_before: Option<String>,
+    not_after: Option<String>,
 }
 
 /// Reads the sources declared in the text of a topology file; `file` is its name for errors. Other
@@ -209,15 +215,21 @@ impl SourceConfig {
         let check = Check { file, name };
         check.that(is_name(name), "name", name, "1 to 64 of `a-z`, `0-9`, `-`, `_`")?;
         check.that(is_path(&table.path), "path", &table.path, PATH_EXPECTED)?;
-        let mut scheme = check.scheme(table.preset, table.scheme, &table.params)?;
+        let mut scheme = check.scheme(&table.path, table.preset, table.scheme, &table.params)?;
         if let Some(text) = &table.tolerance {
             let tolerance = check.duration("tolerance", text)?;
             let freshness = scheme.freshness.as_mut();
             let freshness = freshness.ok_or_else(|| {
                 check.error("tolerance", text, "no such key: this scheme signs no time")
             })?;
+            let is_long = tolerance >= table.preset.tolerance_min();
+            check.that(is_long, "tolerance", text, TOLERANCE_EXPECTED)?;
             let tolerance_ms = i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX);
-            (freshness.past_ms, freshness.future_ms) = (tolerance_ms, tolerance_ms);
+            freshness.past_ms = tolerance_ms;
+            // a time ahead is a wrong clock, however long a provider retries
+            if table.preset.tolerance_min().is_zero() {
+                freshness.future_ms = tolerance_ms;
+            }
         }
         let event = match table.event {
             Some(event) => check.event(&event)?,
@@ -261,7 +273,7 @@ fn secret_refs(check: &Check<'_>, tables: Vec<SecretTable>) -> Result<Vec<Secret
     let counted = (1..=SECRETS_MAX).contains(&count);
     check.that(counted, "secrets", &format!("{count} entries"), "1 to 8 entries")?;
     let mut refs: Vec<SecretRef> = Vec::with_capacity(count);
-    for SecretTable { id, env, file, optional } in tables {
+    for SecretTable { id, env, file, optional, not_before, not_after } in tables {
         check.that(is_name(&id), "secrets.id", &id, "1 to 64 of `a-z`, `0-9`, `-`, `_`")?;
         let unique = refs.iter().all(|other| other.id != id);
         check.that(unique, "secrets.id", &id, "an id that no other secret of the source has")?;
@@ -270,13 +282,25 @@ fn secret_refs(check: &Check<'_>, tables: Vec<SecretTable>) -> Result<Vec<Secret
             (None, Some(path)) if !path.as_os_str().is_empty() => SecretSite::File(path),
             _ => return Err(check.error("secrets", &id, "either `env` or `file`, not empty")),
         };
-        refs.push(SecretRef { id, site, optional });
+        let time = |key, text: Option<String>| {
+            let read = |text: String| {
+                let time = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+                time.map_err(|_| check.error(key, &text, "a time such as `2026-01-02T03:04:05Z`"))
+            };
+            text.map(read).transpose()
+        };
+        let not_before = time("secrets.not_before", not_before)?;
+        let not_after = time("secrets.not_after", not_after)?;
+        refs.push(SecretRef { id, site, optional, not_before, not_after });
     }
     Ok(refs)
 }
 
 const PATH_EXPECTED: &str = "a path such as `/webhooks/up`: one or more segments of `A-Z`, `a-z`, \
      `0-9`, `-`, `_`, `.`, at most 200 bytes, and none of the ingress's own";
+
+const TOLERANCE_EXPECTED: &str = "at least the time over which the provider retries a delivery \
+     that it signed once";
 
 const PLACE_EXPECTED: &str = "`/json/pointer`, `header:NAME`, `header-sha256:NAME`, \
      `body-sha256` or `fixed:TEXT`";
@@ -319,6 +343,7 @@ impl Check<'_> {
 
     fn scheme(
         &self,
+        path: &str,
         preset: Preset,
         free: Option<FreeScheme>,
         params: &BTreeMap<String, String>,
@@ -342,6 +367,10 @@ impl Check<'_> {
         };
         for (param, value) in params {
             scheme = scheme.with_param(param, value).map_err(|error| problem(error.to_string()))?;
+        }
+        // behind a proxy that changes paths, `params` says what the provider posts to
+        if scheme.missing_params().any(|missing| missing == "path") {
+            scheme = scheme.with_param("path", path).map_err(|error| problem(error.to_string()))?;
         }
         if let Some(missing) = scheme.missing_params().next() {
             return Err(problem(format!("`params` must set `{missing}`")));

@@ -30,6 +30,20 @@ pub enum Preset {
     Svix,
     /// Anyone who sends through Convoy. <https://docs.getconvoy.io>
     Convoy,
+    /// `MoneyKit`. <https://docs.moneykit.com>
+    Moneykit,
+    /// Plaid. <https://plaid.com/docs/api/webhooks/>
+    Plaid,
+    /// Wise. <https://docs.wise.com>
+    Wise,
+    /// Starling. <https://developer.starlingbank.com>
+    Starling,
+    /// `TrueLayer`. <https://docs.truelayer.com>
+    Truelayer,
+    /// Adyen. <https://docs.adyen.com>
+    Adyen,
+    /// `PayPal`. <https://developer.paypal.com>
+    Paypal,
     /// A partner with a `scheme` and an `event` table of its own.
     Free,
 }
@@ -49,6 +63,13 @@ impl Preset {
             Self::StandardWebhooks => Scheme::standard_webhooks(),
             Self::Svix => Scheme::svix(),
             Self::Convoy => Scheme::convoy(),
+            Self::Moneykit => Scheme::moneykit(),
+            Self::Plaid => Scheme::plaid(),
+            Self::Wise => Scheme::wise(),
+            Self::Starling => Scheme::starling(),
+            Self::Truelayer => Scheme::truelayer(),
+            Self::Adyen => Scheme::adyen(),
+            Self::Paypal => Scheme::paypal(),
             Self::Free => return None,
         })
     }
@@ -85,7 +106,7 @@ impl Preset {
                 Place::Nowhere,
                 rfc3339,
             )),
-            // A batch of events: the ids are its items', and the enricher takes it apart.
+            // A batch: the ids are its items', and the enricher takes it apart.
             Self::Gocardless => Some(shape(
                 Place::BodySha256,
                 Place::Fixed(Cow::Borrowed("events")),
@@ -104,8 +125,51 @@ impl Preset {
             Self::StandardWebhooks => standard("webhook-id"),
             Self::Svix => standard("svix-id"),
             Self::Convoy => standard("x-convoy-idempotency-key"),
-            Self::Free => None,
+            _ => self.bank_shape(),
         }
+    }
+
+    /// The same for the providers whose signatures need no shared secret, and Adyen.
+    fn bank_shape(self) -> Option<EventShape> {
+        let at = Place::pointer;
+        let (id, kind, subject, time) = match self {
+            Self::Moneykit => (
+                at("/webhook_idempotency_key"),
+                at("/webhook_event"),
+                at("/link_id"),
+                at("/webhook_timestamp"),
+            ),
+            // Plaid gives its events no id, and the same body may come again for another event
+            Self::Plaid => (
+                Place::HeaderSha256(Cow::Borrowed("plaid-verification")),
+                at("/webhook_code"),
+                at("/item_id"),
+                Place::Nowhere,
+            ),
+            Self::Wise => (
+                Place::header("x-delivery-id"),
+                at("/event_type"),
+                at("/data/resource/id"),
+                at("/sent_at"),
+            ),
+            Self::Starling => (
+                at("/webhookEventUid"),
+                Place::PointerOr(Cow::Borrowed("/webhookType"), Cow::Borrowed("event")),
+                at("/content/feedItemUid"),
+                at("/eventTimestamp"),
+            ),
+            Self::Truelayer => (at("/event_id"), at("/type"), at("/payment_id"), Place::Nowhere),
+            // A batch: the references are its items', and the enricher takes it apart.
+            Self::Adyen => (
+                Place::BodySha256,
+                Place::Fixed(Cow::Borrowed("items")),
+                Place::Nowhere,
+                Place::Nowhere,
+            ),
+            Self::Paypal => (at("/id"), at("/event_type"), at("/resource/id"), at("/create_time")),
+            _ => return None,
+        };
+        Some(EventShape { id, kind, subject, time, time_form: TimeForm::Rfc3339 })
     }
 
     /// The status that counts as delivered: Up takes exactly 200, `GoCardless` documents 204, the
@@ -118,13 +182,15 @@ impl Preset {
     }
 
     /// How long the provider waits for the answer. Up documents 30 s, GitHub and `GoCardless` 10 s,
-    /// Convoy waits 10 s by default, Standard Webhooks advises 15 s and more. Stripe, Modern
-    /// Treasury and Demoz document no number and want a quick answer: we hold to 20 s and 10 s.
+    /// Wise 5 s,
+    /// Plaid 10 s, Convoy waits 10 s by default, Standard Webhooks advises 15 s and more. Stripe and the
+    /// others document no number and want a quick answer: we hold to 20 s and 10 s.
     pub const fn ack_deadline(self) -> Duration {
         let seconds = match self {
             Self::Up => 30,
             Self::Stripe => 20,
             Self::StandardWebhooks | Self::Svix => 15,
+            Self::Wise => 5,
             _ => 10,
         };
         Duration::from_secs(seconds)
@@ -136,10 +202,22 @@ impl Preset {
     /// all. Who publishes nothing gets a week.
     pub const fn dedupe_window(self) -> Duration {
         match self {
+            // twenty-five tries over two weeks
+            Self::Wise => DAY.saturating_mul(15),
             Self::Stripe | Self::Github | Self::StandardWebhooks | Self::Svix => {
                 DAY.saturating_mul(4)
             }
             _ => DAY.saturating_mul(7),
+        }
+    }
+
+    /// The shortest time that a tolerance in the past may be: the span over which a provider
+    /// retries, where it is not known to sign each try anew. A shorter one would refuse its retries.
+    pub const fn tolerance_min(self) -> Duration {
+        match self {
+            Self::Moneykit => Duration::from_hours(2),
+            Self::Truelayer | Self::Paypal => Duration::from_hours(72),
+            _ => Duration::ZERO,
         }
     }
 }

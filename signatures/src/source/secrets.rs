@@ -99,6 +99,7 @@ impl SourceConfig {
                         site: secret.site.to_string(),
                         source,
                     })?;
+                    let key = key.valid(secret.not_before, secret.not_after);
                     loaded.push((secret.id.clone(), key));
                 }
                 None if secret.optional => {}

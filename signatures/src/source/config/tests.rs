@@ -139,8 +139,12 @@ fn a_partner_needs_no_code() {
 #[test]
 fn every_preset_is_a_source() {
     for preset in Scheme::NAMES {
+        let params = match preset {
+            "paypal" => "params = { webhook_id = \"WH-1\" }",
+            _ => "",
+        };
         let text = format!(
-            "[sources.a]\npreset = \"{preset}\"\npath = \"/a\"\n\
+            "[sources.a]\n{params}\npreset = \"{preset}\"\npath = \"/a\"\n\
              secrets = [{{ id = \"a\", env = \"A\" }}]"
         );
         let source = parse("a.toml", &text).unwrap().remove(0);
@@ -170,4 +174,6 @@ fn a_scheme_and_its_parameters_must_fit_the_preset() {
     );
     check("preset = \"convoy\"\nparams = { mode = \"both\" }", "`simple` or `advanced`");
     check("preset = \"up\"\nsuccess_code = 302", "200 to 299");
+    check("preset = \"paypal\"", "`params` must set `webhook_id`");
+    check("preset = \"moneykit\"\ntolerance = \"1h\"", "retries a delivery");
 }

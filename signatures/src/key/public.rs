@@ -1,0 +1,215 @@
+//! Reads public keys (and, for a sender, private ones) as operators hold them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::nid::Nid;
+use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
+use openssl::rsa::Rsa;
+use openssl::stack::Stack;
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509StoreContext};
+use serde::Deserialize;
+
+use super::{Key, KeyError, Named};
+use crate::scheme::Algorithm;
+
+/// RSA keys below this are refused, as NIST SP 800-131A has it; above the other bound each request
+/// would cost milliseconds.
+const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
+
+/// Keys of one set. Providers publish a handful.
+const SET_KEYS_MAX: usize = 32;
+
+const EXPECTED: &str = "a PEM public key or certificate chain, a JWK, a JWKS, or `whpk_` and \
+     base64, of the scheme's algorithm (RSA from 2048 bits)";
+
+const WRONG: KeyError = KeyError::Encoding { expected: EXPECTED };
+
+/// The keys in `text` that fit `algorithm`. A set may be without any: requests then name an unknown
+/// key.
+pub(super) fn read(text: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+    let text = std::str::from_utf8(text).map_err(|_| WRONG)?.trim();
+    if let Some(encoded) = text.strip_prefix("whpk_") {
+        let raw = STANDARD.decode(encoded).map_err(|_| WRONG)?;
+        let key = PKey::public_key_from_raw_bytes(&raw, Id::ED25519).map_err(|_| WRONG)?;
+        return one(key, algorithm);
+    }
+    if let Some(encoded) = text.strip_prefix("whsk_") {
+        let raw = STANDARD.decode(encoded).map_err(|_| WRONG)?;
+        let seed = raw.get(..32).filter(|_| matches!(raw.len(), 32 | 64)).ok_or(WRONG)?;
+        let key = PKey::private_key_from_raw_bytes(seed, Id::ED25519).map_err(|_| WRONG)?;
+        fits(&key, algorithm)?;
+        return Ok(vec![Key::Private(algorithm, key).into()]);
+    }
+    if text.starts_with('{') {
+        return json(text, algorithm);
+    }
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        return chain(text.as_bytes(), algorithm);
+    }
+    if text.contains("PRIVATE KEY-----") {
+        let key = PKey::private_key_from_pem(text.as_bytes()).map_err(|_| WRONG)?;
+        fits(&key, algorithm)?;
+        return Ok(vec![Key::Private(algorithm, key).into()]);
+    }
+    one(PKey::public_key_from_pem(text.as_bytes()).map_err(|_| WRONG)?, algorithm)
+}
+
+fn one(key: PKey<Public>, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+    fits(&key, algorithm)?;
+    Ok(vec![Key::Public(algorithm, key).into()])
+}
+
+/// Whether the key is of the algorithm's kind, curve and strength.
+fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyError> {
+    let on = |curve: Nid| key.ec_key().is_ok_and(|key| key.group().curve_name() == Some(curve));
+    let fits = match algorithm {
+        Algorithm::HmacSha256 | Algorithm::HmacSha512 => false,
+        Algorithm::Ed25519 => key.id() == Id::ED25519,
+        Algorithm::Es256 => on(Nid::X9_62_PRIME256V1),
+        Algorithm::Es512 => on(Nid::SECP521R1),
+        Algorithm::RsaSha256 | Algorithm::RsaSha512 => {
+            key.id() == Id::RSA && RSA_BITS.contains(&key.bits())
+        }
+    };
+    if fits { Ok(()) } else { Err(WRONG) }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Json {
+    Set {
+        keys: Vec<Jwk>,
+    },
+    /// The answer of an interface that gives one key on request.
+    Answer {
+        key: Jwk,
+    },
+    One(Jwk),
+}
+
+/// A key of RFC 7517; what we do not know of it does not matter.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    used_for: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    /// Plaid: seconds at which the key was taken out of use.
+    expired_at: Option<serde_json::Value>,
+}
+
+fn json(text: &str, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+    match serde_json::from_str(text).map_err(|_| WRONG)? {
+        Json::Set { keys } => {
+            if keys.len() > SET_KEYS_MAX {
+                return Err(KeyError::Encoding { expected: "a set of at most 32 keys" });
+            }
+            // a set may hold keys for other purposes
+            Ok(keys.into_iter().filter_map(|key| key.read(algorithm).ok().flatten()).collect())
+        }
+        Json::Answer { key } | Json::One(key) => Ok(key.read(algorithm)?.into_iter().collect()),
+    }
+}
+
+impl Jwk {
+    /// The key; `None` when it is out of use.
+    fn read(self, algorithm: Algorithm) -> Result<Option<Named>, KeyError> {
+        if self.expired_at.as_ref().is_some_and(|at| !at.is_null()) {
+            return Ok(None);
+        }
+        let is_ours = self.alg.as_deref().is_none_or(|alg| Some(alg) == algorithm.jose());
+        if !is_ours || self.used_for.as_deref().is_some_and(|used_for| used_for != "sig") {
+            return Err(WRONG);
+        }
+        let key = self.public().map_err(|_| WRONG)?.ok_or(WRONG)?;
+        fits(&key, algorithm)?;
+        Ok(Some(Named { kid: self.kid, ..Key::Public(algorithm, key).into() }))
+    }
+
+    fn public(&self) -> Result<Option<PKey<Public>>, ErrorStack> {
+        let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
+        let curve = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("EC", Some("P-256")) => Nid::X9_62_PRIME256V1,
+            ("EC", Some("P-521")) => Nid::SECP521R1,
+            ("OKP", Some("Ed25519")) => {
+                let Some(x) = bytes(&self.x) else { return Ok(None) };
+                return PKey::public_key_from_raw_bytes(&x, Id::ED25519).map(Some);
+            }
+            ("RSA", _) => {
+                let (Some(n), Some(e)) = (bytes(&self.n), bytes(&self.e)) else { return Ok(None) };
+                let key =
+                    Rsa::from_public_components(BigNum::from_slice(&n)?, BigNum::from_slice(&e)?)?;
+                return PKey::from_rsa(key).map(Some);
+            }
+            _ => return Ok(None),
+        };
+        let (Some(x), Some(y)) = (bytes(&self.x), bytes(&self.y)) else { return Ok(None) };
+        let group = EcGroup::from_curve_name(curve)?;
+        let (x, y) = (BigNum::from_slice(&x)?, BigNum::from_slice(&y)?);
+        // refuses a point that is not on the curve
+        let key = EcKey::from_public_key_affine_coordinates(&group, &x, &y)?;
+        PKey::from_ec_key(key).map(Some)
+    }
+}
+
+/// The key of a certificate chain: the sender's own first, the pinned issuer last. Every certificate
+/// must be issued by the one after it; the key is active while all are valid.
+fn chain(pem: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+    const BROKEN: KeyError = KeyError::Encoding {
+        expected: "a certificate chain: the sender's own first, each issued by the next, the \
+             pinned issuer last, all valid at one time",
+    };
+    let certificates = X509::stack_from_pem(pem).map_err(|_| WRONG)?;
+    let (Some(leaf), Some(anchor)) = (certificates.first(), certificates.last()) else {
+        return Err(WRONG);
+    };
+    let seconds = |time: &Asn1TimeRef| -> Option<i64> {
+        let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
+        i64::from(since.days).checked_mul(86_400)?.checked_add(i64::from(since.secs))
+    };
+    let starts = certificates.iter().map(|it| seconds(it.not_before()));
+    let ends = certificates.iter().map(|it| seconds(it.not_after()));
+    let start = starts.collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().max());
+    let end = ends.collect::<Option<Vec<_>>>().and_then(|it| it.into_iter().min());
+    let (Some(start), Some(end)) = (start, end) else { return Err(BROKEN) };
+    let issued = || -> Result<bool, ErrorStack> {
+        let mut param = X509VerifyParam::new()?;
+        param.set_time(start);
+        param.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+        let mut store = X509StoreBuilder::new()?;
+        store.add_cert(anchor.clone())?;
+        store.set_param(&param)?;
+        let mut between = Stack::new()?;
+        for certificate in certificates.iter().skip(1) {
+            between.push(certificate.clone())?;
+        }
+        X509StoreContext::new()?.init(
+            &store.build(),
+            leaf,
+            &between,
+            openssl::x509::X509StoreContextRef::verify_cert,
+        )
+    };
+    if !issued().map_err(|_| BROKEN)? || start > end {
+        return Err(BROKEN);
+    }
+    let key = leaf.public_key().map_err(|_| WRONG)?;
+    fits(&key, algorithm)?;
+    Ok(vec![Named {
+        not_before: start.checked_mul(1000),
+        not_after: end.checked_mul(1000),
+        ..Key::Public(algorithm, key).into()
+    }])
+}

@@ -1,0 +1,102 @@
+//! Adyen's signatures inside the body: one for each item, over eight of its fields.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{Candidate, Given, Piece, Proof};
+use crate::reason::Reason;
+use crate::scheme::Scheme;
+
+/// Items of one body; Adyen sends one, older accounts up to six.
+const ITEMS_MAX: usize = 64;
+
+/// Fields given twice are refused by the reader: two programs could read two values.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    notification_items: Vec<Wrapped>,
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    #[serde(rename = "NotificationRequestItem")]
+    item: Item,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    psp_reference: Option<String>,
+    original_reference: Option<String>,
+    merchant_account_code: Option<String>,
+    merchant_reference: Option<String>,
+    amount: Option<Amount>,
+    event_code: Option<String>,
+    success: Option<String>,
+    additional_data: Option<Additional>,
+}
+
+#[derive(Deserialize)]
+struct Amount {
+    value: Option<i64>,
+    currency: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Additional {
+    #[serde(rename = "hmacSignature")]
+    hmac_signature: Option<String>,
+}
+
+/// Every item's signature and what it is over; all must hold. A body that cannot be read is an
+/// invalid payload.
+pub(super) fn given<'a>(scheme: &'a Scheme, body: &'a [u8]) -> Result<Given<'a>, Reason> {
+    let body: Body = serde_json::from_slice(body).map_err(|_| Reason::InvalidPayload)?;
+    if !(1..=ITEMS_MAX).contains(&body.notification_items.len()) {
+        return Err(Reason::InvalidPayload);
+    }
+    let proofs = body.notification_items.into_iter().map(|wrapped| wrapped.item.proof(scheme));
+    Ok(Given {
+        timestamp: Cow::Borrowed(""),
+        headers: Vec::new(),
+        proofs: proofs.collect::<Result<_, _>>()?,
+        token: None,
+    })
+}
+
+/// What the signature of one item, as JSON text, is over.
+pub(crate) fn item_text(item: &str) -> Result<String, Reason> {
+    let item: Item = serde_json::from_str(item).map_err(|_| Reason::InvalidPayload)?;
+    Ok(item.signed())
+}
+
+impl Item {
+    fn proof<'a>(self, scheme: &Scheme) -> Result<Proof<'a>, Reason> {
+        let signed = self.signed();
+        let signature = self.additional_data.and_then(|it| it.hmac_signature);
+        let signature = signature.ok_or(Reason::MissingHeaders)?;
+        let candidate: Candidate = super::one(scheme, &signature)?;
+        let bytes = Cow::Owned(signed.into_bytes());
+        Ok(Proof { pieces: vec![Piece { part: "item", bytes }], candidates: vec![candidate] })
+    }
+
+    /// The eight fields; what is missing is empty.
+    fn signed(&self) -> String {
+        let amount = self.amount.as_ref();
+        let value = amount.and_then(|it| it.value).map(|value| value.to_string());
+        let currency = amount.and_then(|it| it.currency.clone());
+        [
+            &self.psp_reference,
+            &self.original_reference,
+            &self.merchant_account_code,
+            &self.merchant_reference,
+            &value,
+            &currency,
+            &self.event_code,
+            &self.success,
+        ]
+        .map(|field| field.as_deref().unwrap_or_default())
+        .join(":")
+    }
+}
