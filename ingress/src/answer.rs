@@ -24,6 +24,8 @@ pub enum Answer {
     Incomplete,
     /// Too much came from one address or for one source: try again after so many seconds.
     TooMany(u64),
+    /// Not without the token.
+    Unauthorized,
     /// Not from that address.
     Forbidden,
     /// The request's head contradicts itself.
@@ -44,7 +46,7 @@ impl Answer {
                 StatusCode::from_u16(*code).unwrap_or(StatusCode::OK)
             }
             Self::Rejected(Reason::BodyTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Rejected(_) => StatusCode::UNAUTHORIZED,
+            Self::Rejected(_) | Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -78,6 +80,7 @@ impl Answer {
                 extra = Some((RETRY_AFTER, HeaderValue::from(seconds)));
                 Bytes::from_static(br#"{"error":"too-many-requests"}"#)
             }
+            Self::Unauthorized => Bytes::from_static(br#"{"error":"unauthorized"}"#),
             Self::Forbidden => Bytes::from_static(br#"{"error":"forbidden"}"#),
             Self::Malformed => Bytes::from_static(br#"{"error":"malformed"}"#),
             Self::NotFound => Bytes::from_static(br#"{"error":"not-found"}"#),

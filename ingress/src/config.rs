@@ -9,6 +9,7 @@ use signatures::source::{self, SecretStore, SourceConfig, SourceError};
 use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFile};
 use streams::topology_file::{format_duration, parse_duration};
 
+use crate::recent::{Token, TokenError};
 use crate::{gate, listen};
 
 /// Flags of the ingress.
@@ -55,6 +56,12 @@ pub struct Config {
     /// a time.
     #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000)]
     pub dedupe_ids_max: usize,
+    /// File with the token that shows the last events at `/events`; without it they are not kept.
+    #[arg(long, env = "INGRESS_EVENTS_TOKEN_FILE")]
+    pub events_token_file: Option<PathBuf>,
+    /// The token itself, where there is no file.
+    #[arg(long, env = "INGRESS_EVENTS_TOKEN", hide_env_values = true)]
+    pub events_token: Option<Token>,
     /// Bounds of senders.
     #[command(flatten)]
     pub senders: gate::Limits,
@@ -92,6 +99,17 @@ pub enum ConfigError {
         /// The topology file.
         file: String,
     },
+    /// The token's file cannot be read.
+    #[error("--events-token-file {file}: {source}")]
+    TokenFile {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its content is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The raw topic is not declared.
     #[error("{file}: topic `{topic}` is not declared; the ingress writes it")]
     NoTopic {
@@ -191,6 +209,17 @@ impl Config {
         let wanted =
             |source: &SourceConfig| self.sources.is_empty() || self.sources.contains(&source.name);
         Ok(declared.into_iter().filter(wanted).collect())
+    }
+
+    /// The token that shows the last events, if there is one.
+    pub fn events_token(&self) -> Result<Option<Token>, ConfigError> {
+        let Some(path) = &self.events_token_file else { return Ok(self.events_token.clone()) };
+        let read = SystemSecrets.file(path);
+        let bytes = read.map_err(|source| ConfigError::TokenFile {
+            file: path.display().to_string(),
+            source,
+        })?;
+        Ok(Some(String::from_utf8_lossy(&bytes).parse()?))
     }
 
     fn check_body_limit(&self, topology: &TopologyFile) -> Result<(), ConfigError> {

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod rate;
 pub mod readiness;
 pub mod receive;
+pub mod recent;
 pub mod record;
 pub mod routes;
 pub mod server;

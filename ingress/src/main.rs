@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | in | `POST` on each declared source's path; `/livez`, `/readyz`, `/metrics` |
+//! | in | `POST` on each declared source's path; `/livez`, `/readyz`, `/health`, `/metrics`, `/events` |
 //! | out | `bank.webhooks.received.v1`, key: source and subject id |
 //! | sources, secrets, limits | `[sources.*]` and `[profiles.*]` of `topology.toml`, flags below |
 

@@ -235,6 +235,7 @@ impl SourceMetrics {
                 }
             }
             Answer::TooMany(_)
+            | Answer::Unauthorized
             | Answer::Forbidden
             | Answer::Malformed
             | Answer::NotFound

@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
+use crate::recent::Recent;
 use crate::record::RawRecord;
 use crate::trace;
 
@@ -35,6 +36,8 @@ pub struct Ingress<P> {
     pub dedupe: Arc<Dedupe>,
     /// Whether requests can be taken.
     pub readiness: Arc<Readiness>,
+    /// The last accepted events.
+    pub recent: Recent,
     /// What is counted.
     pub metrics: Metrics,
     /// The time of day.
@@ -115,6 +118,7 @@ where
     let answer = publish(ingress, publisher, &record, door).await;
     if let Answer::Received(_) = answer {
         door.metrics.accepted_in(since_body.elapsed(), received_at);
+        ingress.recent.keep(&record);
     }
     answer
 }

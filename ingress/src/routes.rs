@@ -15,6 +15,7 @@ use crate::publish::Publisher;
 use crate::receive::{Ingress, receive};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All routes, for connections from `peer`. One filter looks at method and path itself: a path that nobody declared costs no
@@ -53,6 +54,8 @@ where
 {
     let report = match path {
         "/livez" => livez,
+        "/health" => health::<P>,
+        "/events" if ingress.recent.is_on() => events::<P>,
         "/readyz" => readyz::<P>,
         "/metrics" => metrics::<P>,
         _ => return guarded(ingress, request, path, body).await,
@@ -60,7 +63,7 @@ where
     if request.method != Method::GET && request.method != Method::HEAD {
         return Answer::MethodNotAllowed("GET, HEAD");
     }
-    report(ingress)
+    report(ingress, &request.headers)
 }
 
 /// Whatever may come from anywhere passes the gate first.
@@ -88,11 +91,32 @@ where
 }
 
 /// Alive while it answers: what it waits for is no reason to be restarted.
-fn livez<P>(_: &Ingress<P>) -> Answer {
+fn livez<P>(_: &Ingress<P>, _: &HeaderMap) -> Answer {
     Answer::Report(StatusCode::OK, TEXT, "ok\n".to_owned())
 }
 
-fn readyz<P>(ingress: &Ingress<P>) -> Answer {
+/// The same as `/readyz`, for machines that read JSON.
+fn health<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
+    let (code, status) = match ingress.readiness.missing() {
+        None => (StatusCode::OK, "ready"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "waiting"),
+    };
+    let ids = ingress.metrics.dedupe.ids.get();
+    Answer::Report(code, JSON, format!(r#"{{"status":"{status}","ids":{ids}}}"#))
+}
+
+fn events<P>(ingress: &Ingress<P>, headers: &HeaderMap) -> Answer {
+    match ingress.recent.json(headers) {
+        None => Answer::Unauthorized,
+        Some(Ok(text)) => Answer::Report(StatusCode::OK, JSON, text),
+        Some(Err(error)) => {
+            let text = format!("cannot write the events: {error}\n");
+            Answer::Report(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text)
+        }
+    }
+}
+
+fn readyz<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
     match ingress.readiness.missing() {
         None => Answer::Report(StatusCode::OK, TEXT, "ready\n".to_owned()),
         Some(what) => {
@@ -102,7 +126,7 @@ fn readyz<P>(ingress: &Ingress<P>) -> Answer {
     }
 }
 
-fn metrics<P>(ingress: &Ingress<P>) -> Answer {
+fn metrics<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
     match ingress.metrics.text() {
         Ok(text) => Answer::Report(StatusCode::OK, PROMETHEUS, text),
         Err(error) => {

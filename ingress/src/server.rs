@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
 use crate::readiness::Readiness;
 use crate::receive::Ingress;
+use crate::recent::Recent;
 use crate::routes::routes;
 
 /// Runs until SIGTERM or SIGINT, or until it cannot go on.
@@ -56,6 +57,7 @@ fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
         gate,
         publisher: OnceLock::new(),
         dedupe: Dedupe::new(window_ms, config.dedupe_ids_max, metrics.dedupe.clone()),
+        recent: Recent::new(config.events_token()?),
         readiness: Arc::new(Readiness::default()),
         metrics,
         clock: Box::new(SystemClock),

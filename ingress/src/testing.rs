@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
 use crate::readiness::Readiness;
 use crate::receive::Ingress;
+use crate::recent::{Recent, Token};
 use crate::record::RawRecord;
 
 /// The time at which tests begin, milliseconds.
@@ -144,12 +145,13 @@ struct Setup {
     produce_deadline: Duration,
     connections: listen::Limits,
     senders: gate::Limits,
+    token: Option<Token>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let produce_deadline = Duration::from_secs(20);
-        Self { produce_deadline, connections: limits(), senders: senders() }
+        Self { produce_deadline, connections: limits(), senders: senders(), token: None }
     }
 }
 
@@ -183,6 +185,10 @@ impl TestIngress {
         Self::with(Setup { senders, ..Setup::default() }).await
     }
 
+    pub(crate) async fn with_token(token: Option<Token>) -> Self {
+        Self::with(Setup { token, ..Setup::default() }).await
+    }
+
     async fn with(setup: Setup) -> Self {
         let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
@@ -203,6 +209,7 @@ impl TestIngress {
             publisher: OnceLock::from(Arc::clone(&topic)),
             dedupe: Dedupe::new(86_400_000, 1000, metrics.dedupe.clone()),
             readiness,
+            recent: Recent::new(setup.token),
             metrics,
             clock: Box::new(TestClock(Arc::clone(&now))),
             body: BodyLimits { bytes: BODY_BYTES_MAX, time: Duration::from_secs(10) },
