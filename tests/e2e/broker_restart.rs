@@ -12,6 +12,9 @@ use tokio::task::JoinSet;
 const SENDERS: usize = 8;
 /// Answers of one kind before the next step.
 const ANSWERS: usize = 60;
+/// Refusals before Kafka comes back. The ingress takes ten seconds for each, so this outage is
+/// longer than the ten seconds after which a group gives up a silent member.
+const REFUSALS: usize = 3 * SENDERS;
 /// Longer than the ingress waits for Kafka, several times.
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -61,7 +64,7 @@ async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyho
         } else {
             kafka.kill().await?;
         }
-        grows("refused webhooks", &score.unavailable, SENDERS).await?;
+        grows("refused webhooks", &score.unavailable, REFUSALS).await?;
         let kafka = pipeline.platform.kafka().context("no local Kafka")?;
         kafka.start().await?;
         grows("accepted webhooks after the restart", &score.accepted, ANSWERS).await?;
