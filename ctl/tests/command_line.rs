@@ -193,3 +193,43 @@ fn a_command_without_a_server_says_how_to_get_one() {
     let said = text(&output.stderr);
     assert!(said.contains("`bankstream platform start`"), "{said}");
 }
+
+#[test]
+fn verify_takes_public_keys_parameters_and_a_known_good_body() {
+    let folder = project().join("signatures/tests/vectors");
+    let vectors = std::fs::read_to_string(folder.join("paypal.json")).unwrap();
+    let vectors: Value = serde_json::from_str(&vectors).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = temporary.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let case = &vectors["cases"][0];
+    let body = case["body"].as_str().unwrap();
+    let headers: Vec<_> = case["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{}: {}", it[0].as_str().unwrap(), it[1].as_str().unwrap()))
+        .collect();
+    let key = file("key.pem", vectors["secrets"][0][1].as_str().unwrap());
+    let param = format!("webhook_id={}", vectors["params"][0][1].as_str().unwrap());
+    let (good, bad) = (file("good", body), file("bad", &body.replace("4250", "4251")));
+    let verify = |extra: &[&str]| {
+        let mut arguments = vec!["webhook", "verify", "--json", "--scheme", "paypal"];
+        arguments.extend(["--at", "2026-03-03T01:23:20Z", "--method", "POST", "--path", "/x"]);
+        arguments.extend(headers.iter().flat_map(|header| ["--header", header.as_str()]));
+        arguments.extend(extra);
+        bankstream(&arguments)
+    };
+    let with_key = ["--public-key", &key, "--param", &param, "--known-good", &good, "--body"];
+    assert_eq!(code(&verify(&[&with_key[..], &[&good]].concat())), 0);
+    let rejected = verify(&[&with_key[..], &[&bad]].concat());
+    assert_eq!(code(&rejected), 1);
+    let answer: Value = serde_json::from_str(text(&rejected.stdout)).unwrap();
+    assert_eq!(answer["reason"], "signature-mismatch");
+    assert_eq!(answer["first_difference"], body.find("4250").unwrap() + 3);
+    assert_eq!(code(&verify(&["--param", &param, "--body", &good])), 2);
+    assert_eq!(code(&verify(&["--public-key", &key, "--body", &good])), 2);
+}

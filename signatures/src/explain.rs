@@ -3,6 +3,8 @@
 //! Meant for somebody who holds the secret and looks at one request offline. A secret is never part
 //! of it; expected signatures are, so it is not an answer for a sender.
 
+use std::io::{Result, Write};
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -67,6 +69,9 @@ pub enum Hint {
     /// The signature is right, the time is not.
     #[error("the signature matches; only the time is outside the tolerance")]
     OtherTime,
+    /// The key that signed is known, and not in use at this time.
+    #[error("the signature matches a key that is outside its time of use")]
+    KeyOutOfTime,
     /// The header was changed to upper case on its way.
     #[error("the same signature in lower case is well-formed")]
     LowerCaseHeader,
@@ -79,6 +84,9 @@ pub enum Hint {
     /// A tool turned CR LF into LF.
     #[error("the body with CR LF line breaks matches")]
     BodyWithCrLf,
+    /// Something on the way, such as a proxy, read the JSON and wrote it anew.
+    #[error("the same JSON with other white space matches: the body was written anew on its way")]
+    BodyReserialised,
 }
 
 /// Judges a request as [`Verifier::verify`] does and says why. `now` in milliseconds.
@@ -105,7 +113,13 @@ pub fn explain(
     match parse::given(scheme, headers, body) {
         Ok(given) => {
             explain_given(verifier, &given, &mut explanation);
-            if explanation.key_id.is_none() {
+            if matches!(explanation.reason, Some(Reason::UnknownKey | Reason::SignatureMismatch))
+                && explanation.key_id.is_some()
+            {
+                explanation.hints.push(Hint::KeyOutOfTime);
+            }
+            let is_other = explanation.reason == Some(Reason::BodyHashMismatch);
+            if explanation.key_id.is_none() || is_other {
                 explanation.hints.extend(body_hints(verifier, headers, body));
             }
         }
@@ -139,7 +153,9 @@ fn explain_given(verifier: &Verifier, given: &Given<'_>, explanation: &mut Expla
 fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8]) -> Vec<Hint> {
     let matches = |body: &[u8]| {
         let given = parse::given(&verifier.scheme, headers, body);
-        given.is_ok_and(|given| verifier.matching_key(&given, None).is_some())
+        given.is_ok_and(|given| {
+            verifier.matching_key(&given, None).is_some() && verifier.is_of_body(&given, body)
+        })
     };
     let mut hints = Vec::new();
     let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));
@@ -153,7 +169,40 @@ fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8
     if lines.len() > 1 && matches(&lines.join(&b"\r\n"[..])) {
         hints.push(Hint::BodyWithCrLf);
     }
+    if hints.is_empty() && rewritten(body).iter().any(|body| matches(body)) {
+        hints.push(Hint::BodyReserialised);
+    }
     hints
+}
+
+/// The same JSON as other programs write it: without spaces, with a space after each comma and
+/// colon, on lines of their own.
+fn rewritten(body: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return Vec::new() };
+    let mut spaced = serde_json::Serializer::with_formatter(Vec::new(), Spaced);
+    let spaced = value.serialize(&mut spaced).map(|()| spaced.into_inner());
+    [serde_json::to_vec(&value), spaced, serde_json::to_vec_pretty(&value)]
+        .into_iter()
+        .flatten()
+        .filter(|text| text != body)
+        .collect()
+}
+
+/// As Python writes JSON.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { to.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { to.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, to: &mut W) -> Result<()> {
+        to.write_all(b": ")
+    }
 }
 
 /// The request's headers with another value of one of them.
@@ -254,6 +303,10 @@ mod tests {
         check(&up, b"{}\n", b"{}", AT, &[Hint::BodyWithFinalLineBreak]);
         check(&up, b"{\r\n}", b"{\n}", AT, &[Hint::BodyWithCrLf]);
         check(&up, b"{}", b"[]", AT, &[]);
+        let (compact, spaced) = (b"{\"a\":[1,2]}", b"{\"a\": [1, 2]}");
+        check(&up, compact, spaced, AT, &[Hint::BodyReserialised]);
+        check(&up, spaced, compact, AT, &[Hint::BodyReserialised]);
+        check(&up, b"{\n  \"a\": 1\n}", b"{\"a\":1}", AT, &[Hint::BodyReserialised]);
     }
 
     #[test]

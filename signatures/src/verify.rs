@@ -171,14 +171,20 @@ impl Verifier {
         if is_over || is_early { Err(Reason::ClockSkew) } else { Ok(()) }
     }
 
+    /// Whether the hash in a token, where there is one, is of this body.
+    #[expect(clippy::unused_self, reason = "read beside `matching_key`")]
+    pub(crate) fn is_of_body(&self, given: &Given<'_>, body: &[u8]) -> bool {
+        let claimed = given.token.as_ref().and_then(|token| token.body_sha256.as_ref());
+        claimed.is_none_or(|claimed| {
+            let actual = hex::encode(Sha256::digest(body));
+            bool::from(actual.as_bytes().ct_eq(claimed.as_bytes()))
+        })
+    }
+
     /// What a genuine token or body says about the body.
     fn check_body(&self, given: &Given<'_>, body: &[u8], now: i64) -> Result<(), Reason> {
-        let claimed = given.token.as_ref().and_then(|token| token.body_sha256.as_ref());
-        if let Some(claimed) = claimed {
-            let actual = hex::encode(Sha256::digest(body));
-            if !bool::from(actual.as_bytes().ct_eq(claimed.as_bytes())) {
-                return Err(Reason::BodyHashMismatch);
-            }
+        if !self.is_of_body(given, body) {
+            return Err(Reason::BodyHashMismatch);
         }
         let (Some(pointer), Some(freshness)) = (&self.scheme.body_time, self.scheme.freshness)
         else {

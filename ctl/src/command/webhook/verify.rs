@@ -25,12 +25,31 @@ pub(super) struct Args {
     /// A declared source: its scheme, its secrets, and where its events have their id.
     #[arg(long)]
     source: Option<String>,
-    /// A scheme by name, with secrets from --secret-env.
-    #[arg(long, requires = "secret_env", value_parser = Scheme::NAMES)]
+    /// A scheme by name, with keys from --secret-env, --public-key and --jwks.
+    #[arg(long, value_parser = Scheme::NAMES)]
     scheme: Option<String>,
     /// A variable with an active secret; several times for several.
     #[arg(long, value_name = "VAR", conflicts_with = "source")]
     secret_env: Vec<String>,
+    /// File with a public key: PEM, a PEM certificate chain, a JWK or `whpk_...`; several times for
+    /// several.
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    public_key: Vec<PathBuf>,
+    /// File with a set of public keys (JWKS); several times for several.
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    jwks: Vec<PathBuf>,
+    /// A parameter of the scheme, such as `mode=advanced` (convoy) or `webhook_id=...` (paypal).
+    #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "source")]
+    params: Vec<String>,
+    /// The request's method: webhooks are posted.
+    #[arg(long, default_value = "POST", value_parser = ["POST"])]
+    method: String,
+    /// The path that was posted to, where the scheme signs it (truelayer).
+    #[arg(long, conflicts_with = "source")]
+    path: Option<String>,
+    /// File with the bytes that the body should have: tells where the first difference is.
+    #[arg(long, value_name = "FILE")]
+    known_good: Option<PathBuf>,
     /// A header of the request; once for each.
     #[arg(long = "header", value_name = "NAME: VALUE", allow_hyphen_values = true)]
     headers: Vec<OsString>,
@@ -44,7 +63,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shared: &Shared) -> ExitCode {
     match judge(args, shared).and_then(|explanation| {
-        say(&explanation, shared.json)?;
+        say(&explanation, difference(args)?, shared.json)?;
         Ok(explanation)
     }) {
         Ok(explanation) if explanation.reason.is_none() => ExitCode::SUCCESS,
@@ -76,6 +95,18 @@ fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Explanation> {
 fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
     let name = args.scheme.as_deref().unwrap_or_default();
     let scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
+    let mut scheme = scheme;
+    for param in &args.params {
+        let (name, value) = param
+            .split_once('=')
+            .with_context(|| format!("--param `{param}`: expected `name=value`"))?;
+        scheme = scheme.with_param(name, value)?;
+    }
+    if let Some(path) = &args.path
+        && scheme.missing_params().any(|name| name == "path")
+    {
+        scheme = scheme.with_param("path", path)?;
+    }
     let mut secrets = Vec::with_capacity(args.secret_env.len());
     for variable in &args.secret_env {
         let text = Environment.env(variable).with_context(|| {
@@ -84,14 +115,45 @@ fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
         let secret = Secret::new(text).with_context(|| format!("reading {variable}"))?;
         secrets.push((variable.clone(), secret));
     }
-    Verifier::new(scheme, secrets).context("reading the secrets")
+    for path in args.public_key.iter().chain(&args.jwks) {
+        let shown = path.display().to_string();
+        let text = std::fs::read(path).with_context(|| format!("reading {shown}"))?;
+        let key = Secret::new(text).with_context(|| format!("reading {shown}"))?;
+        secrets.push((shown, key));
+    }
+    anyhow::ensure!(
+        !secrets.is_empty(),
+        "no key is given: name one with --secret-env, --public-key or --jwks"
+    );
+    Verifier::new(scheme, secrets).context("reading the keys")
 }
 
-fn say(explanation: &Explanation, json: bool) -> anyhow::Result<()> {
+/// Offset of the first byte that is not as in the known good body; `None` when there is no such
+/// body, or no difference.
+fn difference(args: &Args) -> anyhow::Result<Option<usize>> {
+    let Some(known_good) = &args.known_good else { return Ok(None) };
+    anyhow::ensure!(
+        args.body.as_os_str() != "-",
+        "--known-good needs the body in a file, not on standard input"
+    );
+    let (known_good, body) = (request::body(known_good)?, request::body(&args.body)?);
+    let same = known_good.iter().zip(&body).take_while(|(good, given)| good == given).count();
+    Ok((known_good != body).then_some(same))
+}
+
+fn say(explanation: &Explanation, difference: Option<usize>, json: bool) -> anyhow::Result<()> {
     if json {
-        return output::json(&verdict(explanation)?);
+        let mut verdict = verdict(explanation)?;
+        if let Some(at) = difference {
+            verdict["first_difference"] = at.into();
+        }
+        return output::json(&verdict);
     }
-    Ok(output::line(&words::text(explanation))?)
+    output::line(&words::text(explanation))?;
+    if let Some(at) = difference {
+        output::line(&format!("differs   from the known good body at byte {at}"))?;
+    }
+    Ok(())
 }
 
 /// The explanation with its result in front.
