@@ -1,5 +1,5 @@
 //! A real Kafka and a real Confluent-compatible registry on this machine, without containers: Java
-//! programs from Maven Central, run as child processes with their data under one folder.
+//! programs, fetched by Maven, run as child processes with their data under one folder.
 //!
 //! ```text
 //! <dir>/state.json        what runs: process ids and ports

@@ -1,4 +1,4 @@
-//! The servers' jars, from Maven Central, fetched once.
+//! The servers' jars, fetched once by Maven.
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl Jars {
         }
         let pom = self.dir.join("pom.xml");
         std::fs::write(&pom, POM).map_err(|source| Error::io("writing", &pom, source))?;
-        progress("fetching Kafka and the schema registry from Maven Central (190 MB, once)");
+        progress("fetching Kafka and the schema registry by Maven (190 MB, once)");
         self.run_maven(&pom, progress)?;
         let marker = self.marker();
         std::fs::write(&marker, POM).map_err(|source| Error::io("writing", &marker, source))
