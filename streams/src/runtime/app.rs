@@ -14,7 +14,7 @@ use super::{
     health::{self, State},
     launch::StartError,
     producer::Producer,
-    thread::{StreamThread, may_rejoin},
+    thread::{Rejoins, StreamThread},
 };
 use crate::{
     admin::Admin,
@@ -108,15 +108,13 @@ fn run_threads(
     clock: &dyn Clock,
     make: impl Fn() -> Result<StreamThread, StartError>,
 ) -> Result<(), StartError> {
-    let mut rejoined = None;
+    let mut rejoins = Rejoins::default();
     loop {
         let Err(halt) = make()?.run() else { return Ok(()) };
-        let now = clock.now();
-        if state.is_stopping() || !may_rejoin(&halt, now, rejoined) {
+        if state.is_stopping() || !rejoins.allow(&halt, clock.now()) {
             return Err(StartError::Halted(halt));
         }
         tracing::warn!("fenced under its own name; joining the group again");
-        rejoined = Some(now);
     }
 }
 

@@ -35,17 +35,29 @@ const RESTORES_MAX: usize = 4;
 const FENCED: &str = "another process has joined the group under this instance's name; give one of \
                       them another --instance (BANKSTREAM_INSTANCE)";
 
-/// How long after a rejoin another fence is believed.
-const REJOIN_PAUSE_MS: Timestamp = 300_000;
+/// How long a rejoin counts, and how many there may be in that time before a fence is believed.
+const REJOIN_WINDOW_MS: Timestamp = 300_000;
+const REJOINS_MAX: usize = 5;
 
-/// Whether a halted thread may be made anew, as a restart of the process would.
+/// Which halts are answered by a new thread, as a restart of the process would answer them.
 ///
 /// A member that lost its connection while it joined (a broker that restarts) is fenced by its own
-/// second try, and the broker says the same of that as of a namesake. So it joins again, once: of two
-/// processes under one name, the one that is fenced again so soon stops.
-pub(super) fn may_rejoin(halt: &Halt, now: Timestamp, last: Option<Timestamp>) -> bool {
-    let is_first = last.is_none_or(|last| now.saturating_sub(last) >= REJOIN_PAUSE_MS);
-    halt.message == FENCED && is_first
+/// second try, and the broker says the same of that as of a namesake. So it joins again. Two
+/// processes under one name fence each other at once and again: the one that has joined too often
+/// in a short time stops.
+#[derive(Debug, Default)]
+pub(super) struct Rejoins(Vec<Timestamp>);
+
+impl Rejoins {
+    /// Whether this halt is answered by joining again; counts it when it is.
+    pub(super) fn allow(&mut self, halt: &Halt, now: Timestamp) -> bool {
+        self.0.retain(|at| now.saturating_sub(*at) < REJOIN_WINDOW_MS);
+        let is_allowed = halt.message == FENCED && self.0.len() < REJOINS_MAX;
+        if is_allowed {
+            self.0.push(now);
+        }
+        is_allowed
+    }
 }
 
 /// One consumer, one producer, many tasks.
@@ -219,18 +231,24 @@ impl StreamThread {
 
 #[cfg(test)]
 mod tests {
-    use super::{FENCED, Halt, REJOIN_PAUSE_MS, may_rejoin};
+    use super::{FENCED, Halt, REJOIN_WINDOW_MS, REJOINS_MAX, Rejoins};
+
+    fn halt(message: &str) -> Halt {
+        Halt { place: "app/consumer".to_owned(), position: None, message: message.to_owned() }
+    }
 
     #[test]
-    fn a_fenced_instance_joins_again_once_and_no_other_halt_is_passed_over() {
-        let check = |message: &str, last: Option<i64>, expect: bool| {
-            let message = message.to_owned();
-            let halt = Halt { place: "app/consumer".to_owned(), position: None, message };
-            assert_eq!(may_rejoin(&halt, 1_000_000, last), expect, "{last:?}: {halt}");
-        };
-        check(FENCED, None, true);
-        check(FENCED, Some(1_000_000 - REJOIN_PAUSE_MS), true);
-        check(FENCED, Some(1_000_000 - REJOIN_PAUSE_MS + 1), false);
-        check("the token is refused", None, false);
+    fn a_fenced_instance_joins_again_but_not_without_end() {
+        let mut rejoins = Rejoins::default();
+        for _ in 0..REJOINS_MAX {
+            assert!(rejoins.allow(&halt(FENCED), 1_000));
+        }
+        assert!(!rejoins.allow(&halt(FENCED), 1_000), "a namesake, then");
+        assert!(rejoins.allow(&halt(FENCED), 1_000 + REJOIN_WINDOW_MS), "long ago does not count");
+    }
+
+    #[test]
+    fn no_other_halt_is_passed_over() {
+        assert!(!Rejoins::default().allow(&halt("the token is refused"), 1_000));
     }
 }
