@@ -1,5 +1,6 @@
 //! Where the bank is and how long to wait for it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -36,7 +37,7 @@ pub enum UpConfigError {
         /// The text, without a password.
         url: String,
     },
-    /// The real bank without encryption.
+    /// Somewhere beyond this machine's own network without encryption.
     #[error("the token must not travel unencrypted to `{host}`: use https")]
     Unencrypted {
         /// The host.
@@ -74,12 +75,18 @@ fn check_base(base: &Url) -> Result<(), UpConfigError> {
         return Err(not_a_base(base));
     };
     match base.scheme() {
-        "http" if host == "up.com.au" || host.ends_with(".up.com.au") => {
-            Err(UpConfigError::Unencrypted { host: host.to_owned() })
-        }
-        "https" | "http" => Ok(()),
+        "https" => Ok(()),
+        "http" if is_near(host) => Ok(()),
+        "http" => Err(UpConfigError::Unencrypted { host: host.to_owned() }),
         _ => Err(not_a_base(base)),
     }
+}
+
+/// This machine, or a name without a dot, as a container network gives its services: what an
+/// unencrypted token may reach. An address other than loopback's may be anybody's.
+fn is_near(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or_else(|_| !host.contains('.'), |address| address.is_loopback())
 }
 
 fn not_a_base(base: &Url) -> UpConfigError {
@@ -116,5 +123,8 @@ mod tests {
         check("https://bank.example/api?x=1", "not a base https://bank.example/api");
         check("https://bank.example/api#x", "not a base https://bank.example/api");
         check("http://api.up.com.au/api/v1", "unencrypted api.up.com.au");
+        check("http://bank.example/api/v1", "unencrypted bank.example");
+        check("http://192.168.0.7/api/v1", "unencrypted 192.168.0.7");
+        check("http://[::1]:8080/api/v1", "ok http://[::1]:8080/api/v1");
     }
 }
