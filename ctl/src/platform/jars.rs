@@ -67,18 +67,26 @@ impl Jars {
         std::fs::read_to_string(self.marker()).is_ok_and(|fetched| fetched == POM)
     }
 
-    fn fetch(&self, progress: Progress) -> Result<(), Error> {
-        for part in ["kafka", "registry"] {
+    /// Removes what an earlier fetch left. Maven's own notes in `build` too: by them it would take
+    /// the registry for unpacked and leave its folder empty.
+    fn clear(&self) -> Result<(), Error> {
+        for part in ["kafka", "registry", "build"] {
             let dir = self.dir.join(part);
             if dir.exists() {
                 std::fs::remove_dir_all(&dir)
                     .map_err(|source| Error::io("removing", &dir, source))?;
             }
         }
+        Ok(())
+    }
+
+    fn fetch(&self, progress: Progress) -> Result<(), Error> {
+        self.clear()?;
         let pom = self.dir.join("pom.xml");
         std::fs::write(&pom, POM).map_err(|source| Error::io("writing", &pom, source))?;
         progress("fetching Kafka and the schema registry by Maven (190 MB, once)");
         self.run_maven(&pom, progress)?;
+        self.registry_runner()?;
         let marker = self.marker();
         std::fs::write(&marker, POM).map_err(|source| Error::io("writing", &marker, source))
     }
@@ -137,6 +145,16 @@ mod tests {
         std::fs::write(dir.path().join("complete.pom.xml"), POM).unwrap();
         let jars = Jars::ensure(dir.path(), |line| panic!("fetched: {line}")).unwrap();
         assert!(matches!(jars.registry_runner(), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_fetch_is_left_to_mislead_maven() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["kafka", "registry", "build/dependency-maven-plugin-markers"] {
+            std::fs::create_dir_all(dir.path().join(part)).unwrap();
+        }
+        Jars { dir: dir.path().to_path_buf() }.clear().unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
