@@ -10,6 +10,7 @@ mod fault;
 mod key;
 mod metrics;
 mod names;
+mod native;
 mod node;
 mod processor;
 mod record;

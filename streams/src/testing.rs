@@ -7,3 +7,10 @@ mod simulation;
 mod tests;
 
 pub use driver::{DeadLetter, DriverError, StoreView, TestDriver};
+
+/// The unsafe calls of the library, for tests on a real broker.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod native {
+    pub use crate::native::*;
+}
