@@ -14,6 +14,10 @@ use streams::topology_file::{DeclaredSchema, TopicSpec};
 
 pub use live::{Live, LiveSubject};
 
+/// The setting that stays as it is until a person changes it: `compact` and `delete` remove different
+/// records. On a changelog the one loses state, on a topic of events the other loses events.
+const DANGEROUS_SETTING: &str = "cleanup.policy";
+
 /// One thing that `apply` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
@@ -29,6 +33,13 @@ pub enum Change {
         /// Its settings as `key=value`.
         settings: Vec<String>,
     },
+    /// Settings of a topic that is there are changed; its other settings stay.
+    AlterSettings {
+        /// The topic.
+        topic: String,
+        /// What differs.
+        settings: Vec<SettingChange>,
+    },
     /// A subject gets the compatibility rule.
     SetCompatibility {
         /// The subject.
@@ -43,6 +54,17 @@ pub enum Change {
         /// The version it will be.
         version: u32,
     },
+}
+
+/// One setting of a topic that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SettingChange {
+    /// Its name.
+    pub key: String,
+    /// The value it has.
+    pub now: Option<String>,
+    /// The value it gets.
+    pub declared: String,
 }
 
 /// One thing that differs and that `apply` leaves to a person.
@@ -127,19 +149,40 @@ impl Plan {
                 ),
             );
         }
+        self.compare_settings(topic, live, servers);
+    }
+
+    fn compare_settings(&mut self, topic: &TopicSpec, live: &Live, servers: &str) {
+        let live = live.settings.get(&topic.name);
+        let mut settings = Vec::new();
         for (key, declared) in &topic.configs {
-            let found = live.settings.get(&topic.name).and_then(|settings| settings.get(*key));
-            if found.is_none_or(|found| found.value != *declared) {
-                let found = found.map_or("not set", |found| &found.value);
-                obstacle(
-                    format!("has {key} {found}, declared {declared}"),
-                    format!(
-                        "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type \
-                         topics --entity-name {} --add-config {key}={declared}",
+            let now = live.and_then(|live| live.get(*key)).map(|found| found.value.clone());
+            if now.as_ref() == Some(declared) {
+                continue;
+            }
+            if *key == DANGEROUS_SETTING {
+                let now = now.as_deref().unwrap_or("not set");
+                self.by_hand.push(Obstacle {
+                    name: topic.name.clone(),
+                    problem: format!("has {key} {now}, declared {declared}"),
+                    advice: format!(
+                        "the broker would begin to remove records by the other rule; when they \
+                         may go: kafka-configs.sh --bootstrap-server {servers} --alter \
+                         --entity-type topics --entity-name {} --add-config {key}={declared}",
                         topic.name
                     ),
-                );
+                    blocks: false,
+                });
+            } else {
+                settings.push(SettingChange {
+                    key: (*key).to_owned(),
+                    now,
+                    declared: declared.clone(),
+                });
             }
+        }
+        if !settings.is_empty() {
+            self.changes.push(Change::AlterSettings { topic: topic.name.clone(), settings });
         }
     }
 
@@ -179,6 +222,10 @@ impl fmt::Display for Change {
                      {settings}"
                 )
             }
+            Self::AlterSettings { topic, settings } => {
+                let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+                write!(out, "alter {topic}: {}", settings.join(", "))
+            }
             Self::SetCompatibility { subject, now } => {
                 let now = now.as_deref().unwrap_or("none of its own");
                 write!(out, "set compatibility of {subject} to {COMPATIBILITY} (now {now})")
@@ -187,6 +234,13 @@ impl fmt::Display for Change {
                 write!(out, "register schema of {subject} as version {version}")
             }
         }
+    }
+}
+
+impl fmt::Display for SettingChange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = self.now.as_deref().unwrap_or("not set");
+        write!(out, "{}={} (now {now})", self.key, self.declared)
     }
 }
 

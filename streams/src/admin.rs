@@ -2,6 +2,7 @@
 //!
 //! Calls of librdkafka block; everything here runs them on threads made for that.
 
+mod alter;
 mod offsets;
 mod topics;
 
@@ -62,6 +63,16 @@ pub enum AdminError {
         /// What the broker said.
         code: RDKafkaErrorCode,
     },
+    /// Settings of a topic could not be changed.
+    #[error("settings of topic `{topic}` cannot be changed: {reason} ({code})")]
+    NotAltered {
+        /// The topic.
+        topic: String,
+        /// What the broker said.
+        code: RDKafkaErrorCode,
+        /// In which words.
+        reason: String,
+    },
     /// The thread that asked ended in a panic.
     #[error("the question to Kafka was not finished")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -96,18 +107,23 @@ impl Admin {
     }
 
     fn error(&self, action: impl Into<String>, source: KafkaError) -> AdminError {
-        let away = [
-            RDKafkaErrorCode::BrokerTransportFailure,
-            RDKafkaErrorCode::AllBrokersDown,
-            RDKafkaErrorCode::OperationTimedOut,
-            RDKafkaErrorCode::Resolve,
-        ];
         let servers = self.servers.clone();
         match source.rdkafka_error_code() {
-            Some(code) if away.contains(&code) => AdminError::Unreachable { servers },
+            Some(code) if is_away(code) => AdminError::Unreachable { servers },
             _ => AdminError::Refused { servers, action: action.into(), source: Box::new(source) },
         }
     }
+}
+
+/// Whether nobody answered, which is no answer of the cluster.
+fn is_away(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::Resolve
+    )
 }
 
 fn config(servers: &str) -> ClientConfig {

@@ -8,6 +8,11 @@ use crate::{assert_clean, assert_found};
 const KAFKA_ADAPTERS: [&str; 5] =
     ["streams/src/", "ingress/src/publish", "ingress/src/tail", "ctl/src/", "tests/"];
 
+/// Where code may be unsafe: calls of the Kafka client that its safe API does not offer.
+const UNSAFE_MODULE: &str = "streams/src/native";
+
+const UNSAFE_REASON: &str = "unsafe code stays in `streams::native`";
+
 /// Who may read the environment besides a `config.rs`. This list may shrink.
 const ENVIRONMENT_READERS: [&str; 2] = [
     "streams/src/runtime/telemetry.rs", // logs start before arguments are read
@@ -21,7 +26,7 @@ struct Ban {
     applies: fn(path: &str, is_test: bool) -> bool,
 }
 
-const BANS: [Ban; 10] = [
+const BANS: [Ban; 12] = [
     Ban { word: "todo!", reason: "write it or leave it out", applies: everywhere },
     Ban { word: "unimplemented!", reason: "write it or leave it out", applies: everywhere },
     Ban {
@@ -39,6 +44,8 @@ const BANS: [Ban; 10] = [
     },
     Ban { word: "env::vars", reason: "only config.rs reads the environment", applies: not_config },
     Ban { word: "fn test_", reason: "a test's name is a sentence", applies: everywhere },
+    Ban { word: "unsafe", reason: UNSAFE_REASON, applies: not_native },
+    Ban { word: "unsafe_code", reason: UNSAFE_REASON, applies: not_native },
     Ban { word: "rdkafka", reason: "Kafka's client stays behind adapters", applies: not_adapter },
 ];
 
@@ -48,6 +55,10 @@ fn everywhere(_: &str, _: bool) -> bool {
 
 fn not_config(path: &str, _: bool) -> bool {
     !path.ends_with("/config.rs") && !ENVIRONMENT_READERS.contains(&path)
+}
+
+fn not_native(path: &str, _: bool) -> bool {
+    !path.starts_with(UNSAFE_MODULE)
 }
 
 fn not_adapter(path: &str, _: bool) -> bool {
@@ -165,9 +176,13 @@ fn a_planted_word_is_found() {
     check("x/src/a.rs", "#[allow(dead_code)]\nfn a() {}", "#[expect");
     check("x/src/a.rs", "fn a() { std::env::var(\"B\") }", "only config.rs");
     check("x/src/a.rs", "fn test_it() {}", "a sentence");
+    check("streams/src/a.rs", "fn a() { unsafe { b() } }", "streams::native");
+    check("streams/src/a.rs", "#![expect(unsafe_code)]", "streams::native");
     check("processors/x/src/a.rs", "use rdkafka::Message;", "behind adapters");
     let clean = "// todo!\nfn a() { log(\"todo!\") }";
     assert_clean(&banned(&File::new("x/src/a.rs", clean)));
+    let native = "fn a() { unsafe { b() } }";
+    assert_clean(&banned(&File::new("streams/src/native/a.rs", native)));
     assert_clean(&banned(&File::new("x/src/config.rs", "fn a() { env::var(\"B\") }")));
 }
 

@@ -27,10 +27,12 @@ enum Command {
     Check,
     /// Shows what `apply` would change. Exit code 1 when there is something.
     Plan(Run),
-    /// Makes topics and registers schemas. Does nothing when all is there.
+    /// Makes topics, changes their settings and registers schemas. Does nothing when all is there.
     ///
-    /// Settings of topics that exist already are never changed; what differs is shown with the
-    /// command that changes it, and the exit code is 1.
+    /// Only declared settings that differ are changed, after the broker has said that it would take
+    /// them; a topic's other settings stay. `cleanup.policy`, partitions and replication of a topic
+    /// that exists are left as they are: what differs is shown with what to do, and the exit code is
+    /// 1.
     Apply(ApplyArgs),
     /// Draws what reads and writes what.
     Graph(GraphArgs),

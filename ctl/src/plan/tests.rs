@@ -98,7 +98,7 @@ fn an_empty_cluster_gets_everything() {
 }
 
 #[test]
-fn what_differs_on_an_existing_topic_is_left_to_a_person() {
+fn what_could_lose_records_is_left_to_a_person() {
     let mut live = sound();
     live.topics.get_mut("moves").unwrap().partitions = 3;
     live.topics.get_mut("dropper-dlq").unwrap().replication = 3;
@@ -110,10 +110,22 @@ fn what_differs_on_an_existing_topic_is_left_to_a_person() {
       ! dropper-dlq has replication 3, declared 1
           kafka-reassign-partitions.sh --bootstrap-server localhost:9092 --execute --reassignment-json-file FILE
       ! dropper-seen-changelog has cleanup.policy delete, declared compact
-          kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name dropper-seen-changelog --add-config cleanup.policy=compact
+          the broker would begin to remove records by the other rule; when they may go: kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name dropper-seen-changelog --add-config cleanup.policy=compact
       ! moves has 3 partitions, declared 6
           keys would move to other partitions: declare a new version of the topic instead
     0 to apply, 3 by hand
+    ");
+}
+
+#[test]
+fn settings_that_differ_are_altered_topic_by_topic() {
+    let mut live = sound();
+    let moves = live.settings.get_mut("moves").unwrap();
+    moves.get_mut("retention.ms").unwrap().value = "1000".to_owned();
+    moves.remove("max.message.bytes");
+    insta::assert_snapshot!(plan(&live), @r"
+      + alter moves: max.message.bytes=1000000 (now not set), retention.ms=2592000000 (now 1000)
+    1 to apply, 0 by hand
     ");
 }
 

@@ -16,10 +16,9 @@ use rdkafka::{
 
 pub use fetched::{FetchError, Fetched, Headers};
 use fetched::{Message, Seen};
-use forwarding::Queue;
 pub use forwarding::{ForwardError, Forwarding, Waker};
 
-use super::millis;
+use super::{millis, queue::Queue};
 
 /// Reads what [`Forwarding`] sends its way.
 ///

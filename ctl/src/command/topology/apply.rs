@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Cluster, code};
 use crate::output;
-use crate::plan::{Change, Obstacle};
+use crate::plan::{Change, Obstacle, SettingChange};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -19,6 +19,9 @@ pub(super) async fn run(cluster: &Cluster, json: bool) -> anyhow::Result<ExitCod
     let mut applied = Vec::new();
     let is_blocked = plan.is_blocked();
     if !is_blocked {
+        for change in &plan.changes {
+            rehearse(cluster, change).await?;
+        }
         for change in plan.changes {
             apply(cluster, &change).await?;
             if !json {
@@ -41,11 +44,26 @@ pub(super) async fn run(cluster: &Cluster, json: bool) -> anyhow::Result<ExitCod
     Ok(code(by_hand.is_empty()))
 }
 
+/// Asks whether the broker would take new settings, before anything is changed.
+async fn rehearse(cluster: &Cluster, change: &Change) -> anyhow::Result<()> {
+    if let Change::AlterSettings { topic, settings } = change {
+        cluster.admin.alter_settings(topic, &pairs(settings), true).await?;
+    }
+    Ok(())
+}
+
+fn pairs(settings: &[SettingChange]) -> Vec<(&str, &str)> {
+    settings.iter().map(|setting| (setting.key.as_str(), setting.declared.as_str())).collect()
+}
+
 async fn apply(cluster: &Cluster, change: &Change) -> anyhow::Result<()> {
     match change {
         Change::CreateTopic { topic, .. } => {
             let spec = cluster.topics.iter().find(|spec| spec.name == *topic);
             cluster.admin.create(spec.context("finding a planned topic again")?).await?;
+        }
+        Change::AlterSettings { topic, settings } => {
+            cluster.admin.alter_settings(topic, &pairs(settings), false).await?;
         }
         Change::SetCompatibility { subject, .. } => {
             cluster.registry.set_compatibility(subject).await?;

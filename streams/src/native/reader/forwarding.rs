@@ -13,7 +13,7 @@ use std::{
 
 use rdkafka::{bindings as c, error::KafkaError, types::RDKafka};
 
-use super::super::topic::Topic;
+use super::super::{queue::Queue, topic::Topic};
 
 /// Why a partition cannot be forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -43,39 +43,6 @@ pub enum ForwardError {
         #[source]
         source: KafkaError,
     },
-}
-
-/// A queue of the library that somebody owns or has been lent.
-pub(super) struct Queue(NonNull<c::rd_kafka_queue_t>);
-
-// SAFETY: the library locks its queues itself; its manual calls every function safe from any thread.
-unsafe impl Send for Queue {}
-
-impl Queue {
-    /// An empty queue that belongs to nobody else.
-    ///
-    /// # Safety
-    ///
-    /// `client` must be alive, and stay so until the queue has been dropped.
-    pub(super) unsafe fn new(client: *mut RDKafka) -> Self {
-        // SAFETY: the caller vouches for the client.
-        let queue = unsafe { c::rd_kafka_queue_new(client) };
-        // SAFETY: the library ends the process rather than give null for want of memory, and gives it
-        // for no other reason.
-        Self(unsafe { NonNull::new_unchecked(queue) })
-    }
-
-    pub(super) fn as_ptr(&self) -> *mut c::rd_kafka_queue_t {
-        self.0.as_ptr()
-    }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours, and the client is alive as `new` demands. The queue's records
-        // go with it: they would keep their partitions, and so the client's end, waiting.
-        unsafe { c::rd_kafka_queue_destroy(self.0.as_ptr()) }
-    }
 }
 
 /// Sends the records of partitions to a [`BatchReader`](super::BatchReader).
@@ -143,13 +110,14 @@ impl Forwarding {
             let forwarded = Forwarded { handle, partitions: BTreeSet::new() };
             open.topics.insert(topic.into(), forwarded);
         }
-        // SAFETY: while `Open` is there, client and queue are; the name ends with a NUL. The answer is
-        // null or a reference that is ours.
+        // SAFETY: while `Open` is there, client and queue are; the name ends with a NUL.
         let source =
             unsafe { c::rd_kafka_queue_get_partition(open.client, name.as_ptr(), partition) };
-        let Some(source) = NonNull::new(source).map(Queue) else {
+        let Some(source) = NonNull::new(source) else {
             return Err(ForwardError::Unknown { topic: topic.to_owned(), partition });
         };
+        // SAFETY: the reference was made for us; it is dropped before the lock is given back.
+        let source = unsafe { Queue::from_reference(source) };
         // SAFETY: both queues are alive; the partition keeps a reference to ours.
         unsafe { c::rd_kafka_queue_forward(source.as_ptr(), open.queue) };
         if let Some(forwarded) = open.topics.get_mut(topic) {
