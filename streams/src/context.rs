@@ -10,8 +10,8 @@ use crate::{
     key::Key,
     processor::Value,
     record::{Headers, Outgoing, Position, Timestamp},
-    store::{Change, KeyValueStore},
-    topology::{Sink, Store},
+    store::{Change, KeyValueStore, State},
+    topology::{DedupeStore, Sink, Store, StoreId},
     wire::Encoder,
 };
 
@@ -39,6 +39,15 @@ pub(crate) struct Connections {
     pub(crate) sinks: Vec<usize>,
 }
 
+/// Which time brought a punctuation about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Punctuation {
+    /// The wall clock: `punctuate_every`.
+    WallClock,
+    /// The records' own time: `punctuate_on_stream_time`.
+    StreamTime,
+}
+
 /// Handed to every call of a processor.
 pub struct Context<'a> {
     pub(crate) now: Timestamp,
@@ -46,7 +55,8 @@ pub struct Context<'a> {
     pub(crate) origin: Option<(&'a Position, &'a Headers)>,
     pub(crate) run_id: Option<&'a str>,
     pub(crate) connections: &'a Connections,
-    pub(crate) stores: &'a [KeyValueStore],
+    pub(crate) punctuation: Option<Punctuation>,
+    pub(crate) stores: &'a [State],
     pub(crate) sinks: &'a mut [SinkState],
     pub(crate) writes: Writes,
 }
@@ -57,7 +67,13 @@ impl Context<'_> {
         self.now
     }
 
-    /// The highest record time this task has seen; 0 before the first record.
+    /// Which time this punctuation comes from; `None` while a record is handled.
+    pub fn punctuation(&self) -> Option<Punctuation> {
+        self.punctuation
+    }
+
+    /// The highest time of the records this task has handled, this one included; 0 before the first.
+    /// It is committed with the offsets, so a restart goes on from it.
     pub fn stream_time(&self) -> Timestamp {
         self.stream_time
     }
@@ -116,10 +132,15 @@ impl Context<'_> {
     ) -> Result<Option<V>, Fault> {
         let index = self.connected(store)?;
         let key = key.encode();
-        let written = self.writes.changes.iter().rev().find(|c| c.store == index && c.key == key);
+        let written = self.writes.changes.iter().rev().find_map(|change| match change {
+            Change::Put { store, key: changed, value } if *store == index && *changed == key => {
+                Some(value.as_ref())
+            }
+            _ => None,
+        });
         let bytes = match written {
-            Some(change) => change.value.as_ref(),
-            None => self.stores.get(index).and_then(|entries| entries.get(&key)),
+            Some(value) => value,
+            None => self.entries(index).and_then(|entries| entries.get(&key)),
         };
         bytes.map(|bytes| read(store, bytes)).transpose()
     }
@@ -134,7 +155,7 @@ impl Context<'_> {
         let index = self.connected(store)?;
         let value = serde_json::to_vec(value)
             .map_err(|source| Fault::State { store: store.name().to_owned(), source })?;
-        let change = Change { store: index, key: key.encode(), value: Some(value.into()) };
+        let change = Change::Put { store: index, key: key.encode(), value: Some(value.into()) };
         self.writes.changes.push(change);
         Ok(())
     }
@@ -146,7 +167,7 @@ impl Context<'_> {
         key: &K,
     ) -> Result<(), Fault> {
         let index = self.connected(store)?;
-        self.writes.changes.push(Change { store: index, key: key.encode(), value: None });
+        self.writes.changes.push(Change::Put { store: index, key: key.encode(), value: None });
         Ok(())
     }
 
@@ -181,16 +202,16 @@ impl Context<'_> {
             return Ok(Vec::new());
         }
         let mut found: BTreeMap<&Bytes, &Bytes> = self
-            .stores
-            .get(index)
+            .entries(index)
             .map(|entries| entries.range(from.clone(), to.clone()).collect())
             .unwrap_or_default();
         let bounds = (from.clone(), to.clone());
         for change in &self.writes.changes {
-            let is_in = std::ops::RangeBounds::contains(&bounds, &change.key);
-            match (&change.value, change.store == index && is_in) {
-                (Some(value), true) => drop(found.insert(&change.key, value)),
-                (None, true) => drop(found.remove(&change.key)),
+            let Change::Put { store, key, value } = change else { continue };
+            let is_in = *store == index && std::ops::RangeBounds::contains(&bounds, key);
+            match (value, is_in) {
+                (Some(value), true) => drop(found.insert(key, value)),
+                (None, true) => drop(found.remove(key)),
                 (_, false) => {}
             }
         }
@@ -204,12 +225,42 @@ impl Context<'_> {
             .collect()
     }
 
+    /// Whether `id` is seen for the first time within the store's window; remembers it when it is.
+    /// `timestamp` (the record's, say) decides how long it is remembered: the window of the store,
+    /// measured in stream time, dropped in buckets of an eighth of it.
+    ///
+    /// Ids are compared by the first 128 bits of their SHA-256.
+    pub fn first_sight(
+        &mut self,
+        store: &DedupeStore,
+        id: impl AsRef<[u8]>,
+        timestamp: Timestamp,
+    ) -> Result<bool, Fault> {
+        let index = self.connected_id(store.id(), store.name())?;
+        let id = crate::dedupe::id_of(id.as_ref());
+        let is_known = matches!(self.stores.get(index), Some(State::Seen(seen)) if seen.contains(id))
+            || self.writes.changes.iter().any(|change| {
+                matches!(change, Change::Saw { store, id: saw, .. } if *store == index && *saw == id)
+            });
+        if !is_known {
+            self.writes.changes.push(Change::Saw { store: index, id, timestamp });
+        }
+        Ok(!is_known)
+    }
+
+    fn entries(&self, index: usize) -> Option<&KeyValueStore> {
+        self.stores.get(index).and_then(State::key_value)
+    }
+
     fn connected<K, V>(&self, store: &Store<K, V>) -> Result<usize, Fault> {
-        let id = store.id();
+        self.connected_id(store.id(), store.name())
+    }
+
+    fn connected_id(&self, id: StoreId, name: &str) -> Result<usize, Fault> {
         if id.sub == self.connections.sub && self.connections.stores.contains(&id.index) {
             Ok(id.index)
         } else {
-            Err(Fault::NotConnected { name: store.name().to_owned() })
+            Err(Fault::NotConnected { name: name.to_owned() })
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub(crate) restore_records_total: IntCounter,
     pub(crate) restoring_tasks: IntGauge,
     pub(crate) partitions_paused: IntGauge,
+    pub(crate) transactions_aborted_total: IntCounter,
+    pub(crate) store_write_errors_total: IntCounter,
 }
 
 impl Metrics {
@@ -68,6 +70,14 @@ impl Metrics {
             restore_records_total: counter("restore_records_total", "Changelog records restored")?,
             restoring_tasks: gauge("restoring_tasks", "Tasks that are restoring their state")?,
             partitions_paused: gauge("partitions_paused", "Partitions paused to let work drain")?,
+            transactions_aborted_total: counter(
+                "transactions_aborted_total",
+                "Transactions that were aborted; their records are handled again",
+            )?,
+            store_write_errors_total: counter(
+                "store_write_errors_total",
+                "State directories given up because they could not be written",
+            )?,
             calls_in_flight,
             call_seconds,
             registry,

@@ -61,6 +61,11 @@ pub(crate) trait Node: Send {
         calls: u32,
     ) -> Result<(), Failure>;
 
+    /// A copy of an answer, to complete with again after an abort.
+    fn copy(&self, _answer: &Opaque) -> Option<Opaque> {
+        None
+    }
+
     /// Whether the call may still be repeated at `at`.
     fn may_repeat(&self, _pending: &Opaque, _at: Timestamp) -> bool {
         true

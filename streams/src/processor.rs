@@ -31,7 +31,8 @@ pub trait Processor: Send + 'static {
         record: &Record<Self::Key, Self::Value>,
     ) -> Result<(), Self::Error>;
 
-    /// Called by wall-clock time when the node was built with `punctuate_every`.
+    /// Called by time when the node was built with `punctuate_every` (wall clock) or
+    /// `punctuate_on_stream_time`; [`Context::punctuation`] says which.
     fn punctuate(&mut self, _ctx: &mut Context<'_>) -> Result<(), Self::Error> {
         Ok(())
     }
@@ -59,8 +60,9 @@ pub trait AsyncProcessor: Send + 'static {
     type Value: Value;
     /// What is asked; kept for another try.
     type Request: Clone + Send + 'static;
-    /// What comes back.
-    type Answer: Send + 'static;
+    /// What comes back. Cloned only under exactly-once: an answer outlives the transaction it was used
+    /// in, so that an abort does not ask again.
+    type Answer: Clone + Send + 'static;
     /// What can go wrong.
     type Error: Classify + From<Fault>;
 
@@ -85,7 +87,8 @@ pub trait AsyncProcessor: Send + 'static {
         answer: Self::Answer,
     ) -> Result<(), Self::Error>;
 
-    /// Called by wall-clock time when the node was built with `punctuate_every`.
+    /// Called by time when the node was built with `punctuate_every` (wall clock) or
+    /// `punctuate_on_stream_time`; [`Context::punctuation`] says which.
     fn punctuate(&mut self, _ctx: &mut Context<'_>) -> Result<(), Self::Error> {
         Ok(())
     }
@@ -155,11 +158,14 @@ pub trait Effect: Send + 'static {
 pub struct AsyncOptions {
     /// Calls at the same time, per task.
     pub in_flight_max: usize,
+    /// How long one record may hold its partition up, once the partition has come to its cap of
+    /// unfinished records behind it, before it goes to the dead letters.
+    pub max_block: Duration,
 }
 
 impl Default for AsyncOptions {
     fn default() -> Self {
-        Self { in_flight_max: 64 }
+        Self { in_flight_max: 64, max_block: Duration::from_secs(300) }
     }
 }
 
@@ -168,6 +174,13 @@ impl AsyncOptions {
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.in_flight_max = calls.max(1);
+        self
+    }
+
+    /// A record may hold a full partition up for `time` before it goes to the dead letters.
+    #[must_use]
+    pub fn max_block(mut self, time: Duration) -> Self {
+        self.max_block = time;
         self
     }
 }

@@ -6,15 +6,26 @@
 //! What makes at-least-once hold: a commit of offset *n* is asked for only after every record that
 //! the inputs below *n* caused is acknowledged, outputs first, then the changelog. So a crash may
 //! repeat an output and never loses one (`streams/src/testing/simulation.rs`).
+//!
+//! What makes exactly-once hold: everything a task writes goes into the thread's transaction
+//! ([`transaction`]) together with its offsets; an abort takes back what its stores learned and
+//! handles the same records again.
 
+mod abort;
+mod block;
+mod changes;
 mod commit;
+pub(crate) mod commit_point;
 mod lanes;
 mod offsets;
 pub(crate) mod restore;
 mod retry;
 mod run;
 mod sends;
+mod serial;
 mod setup;
+pub(crate) mod snapshot;
+pub(crate) mod transaction;
 
 use std::{
     cmp::Reverse,
@@ -22,33 +33,42 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use crate::{
     context::SinkState,
     disposition::Failure,
     node::{CallFuture, Node, Opaque},
     record::{Outgoing, Position, RawRecord, Timestamp},
-    store::KeyValueStore,
+    store::State,
+    topology::{Order, StoreKind},
+    topology_file::Guarantee,
 };
 
+use changes::Applied;
+pub(crate) use changes::{Frame, Saved};
 use commit::Commit;
+use commit_point::{CommitPoint, FINISHED_AHEAD_MAX};
 pub(crate) use lanes::Lane;
 use lanes::Lanes;
-use offsets::OffsetTracker;
+use offsets::{Fetched, OffsetTracker};
 pub use retry::RetryPolicy;
 pub(crate) use sends::SendId;
 use sends::{Purpose, Sends};
+use serial::Serial;
 pub(crate) use setup::{Environment, TaskSettings};
 
 /// Header of a changelog record: the input record that caused the change.
 pub(crate) const SOURCE_HEADER: &str = "__streams.source";
 
-/// Records of one partition that wait in a task before the partition is paused.
+/// Records of one partition that wait in a task before the partition is paused; four times the
+/// calls in flight where that is more, so that keys that repeat do not starve the others.
 const BUFFERED_RECORDS_MAX: usize = 2_000;
 
-/// From the oldest unfinished to the newest fetched record before the partition is paused.
-const OPEN_SPAN_MAX: usize = 16_384;
+/// From the oldest unfinished to the newest fetched offset before the partition is paused: what a
+/// commit's metadata can describe.
+const OPEN_SPAN_MAX: usize = FINISHED_AHEAD_MAX;
+
+/// How far the clock may step back before what is due is counted anew from where it stands.
+const CLOCK_STEP_BACK_MS: Timestamp = 1_000;
 
 /// Outputs and changes on their way before no new record is begun.
 const SENDS_MAX: usize = 50_000;
@@ -78,7 +98,9 @@ pub(crate) enum Command {
     /// Run it off the thread; answer `Answered`.
     Call { entry: EntryId, call: u32, future: CallFuture },
     /// Commit these offsets per input; answer `Committed`.
-    Commit { offsets: Vec<(usize, i64)> },
+    Commit { offsets: Vec<(usize, CommitPoint)> },
+    /// Keep what was committed on disk.
+    Save(Frame),
     /// Fetch nothing more of this input for now.
     Pause { input: usize },
     /// Fetch again.
@@ -103,14 +125,22 @@ pub struct Halt {
 struct Input {
     topic: Arc<str>,
     node: usize,
+    order: Order,
     offsets: OffsetTracker,
-    committed: Option<i64>,
+    committed: Option<CommitPoint>,
+    /// Something was finished since the last commit point was taken.
+    is_touched: bool,
     buffered: usize,
+    buffered_max: usize,
     is_paused: bool,
+    /// The oldest unfinished offset of a full input, and since when it has been that.
+    blocked: Option<(i64, Timestamp)>,
+    serial: Serial,
 }
 
 struct Store {
     topic: Arc<str>,
+    kind: StoreKind,
     is_ledger: bool,
 }
 
@@ -118,11 +148,15 @@ struct NodeState {
     name: String,
     node: Box<dyn Node>,
     connections: crate::context::Connections,
-    order: crate::topology::Order,
     in_flight_max: usize,
     in_flight: usize,
+    max_block_ms: i64,
     punctuate_every_ms: Option<i64>,
     punctuate_at: Timestamp,
+    stream_every_ms: Option<i64>,
+    /// The stream time at which it is punctuated next; `None` before the first record.
+    stream_at: Option<Timestamp>,
+    processed: prometheus::IntCounter,
 }
 
 /// Where a record is on its way through the task.
@@ -148,23 +182,20 @@ struct Entry {
     calls: u32,
     called_at: Timestamp,
     first_failure_at: Option<Timestamp>,
-}
-
-/// A change of a state store that is not on its way yet.
-struct PendingChange {
-    store: usize,
-    key: Bytes,
-    value: Option<Bytes>,
-    source: Option<Position>,
+    /// A call made before an abort is still out.
+    is_call_out: bool,
+    /// The answer to a call made before an abort.
+    answer: Option<Opaque>,
 }
 
 pub(crate) struct Task {
+    sub: usize,
     partition: i32,
     settings: TaskSettings,
     inputs: Vec<Input>,
     nodes: Vec<NodeState>,
     stores: Vec<Store>,
-    state: Vec<KeyValueStore>,
+    state: Vec<State>,
     sinks: Vec<SinkState>,
     entries: HashMap<EntryId, Entry>,
     next_entry: u64,
@@ -173,9 +204,22 @@ pub(crate) struct Task {
     recording: Vec<EntryId>,
     resting: BinaryHeap<Reverse<(Timestamp, EntryId)>>,
     sends: Sends,
-    changes: VecDeque<PendingChange>,
+    /// What the stores learned and is not committed yet, in order.
+    changes: VecDeque<Applied>,
     commit: Commit,
     stream_time: Timestamp,
+    committed_stream_time: Timestamp,
+    /// Records of keyed inputs that were finished in the open transaction.
+    handled: Vec<(EntryId, Entry)>,
+    /// Records whose outputs the broker refused, by input and offset.
+    refused: HashMap<(usize, i64), Failure>,
+    is_abort_wanted: bool,
+    /// The transaction is being committed: nothing may be written.
+    is_held: bool,
+    held_answers: Vec<(EntryId, u32, Result<Opaque, Failure>)>,
+    /// Taken by every call in turn, so that a record costs no allocation.
+    spare_writes: crate::context::Writes,
+    last_now: Timestamp,
     is_draining: bool,
     is_halted: bool,
     rng: fastrand::Rng,
@@ -194,6 +238,9 @@ impl Task {
                 self.sends.end(send);
             }
             Event::Refused { send, failure } => self.refused(send, &failure, now),
+            Event::Answered { entry, call, answer } if self.is_held => {
+                self.held_answers.push((entry, call, answer));
+            }
             Event::Answered { entry, call, answer } => self.answered(entry, call, answer, now),
             Event::Committed { is_ok } => self.committed(is_ok, now),
         }
@@ -204,12 +251,49 @@ impl Task {
         if self.is_halted {
             return;
         }
-        self.wake(now);
-        self.begin_ready(now);
-        self.call_recorded(now);
-        self.punctuate(now);
-        self.advance_commit(now);
-        self.regulate();
+        self.follow_clock(now);
+        if !self.is_held {
+            for (entry, call, answer) in std::mem::take(&mut self.held_answers) {
+                self.answered(entry, call, answer, now);
+            }
+            self.wake(now);
+            self.process_serial(now);
+            self.begin_ready(now);
+            self.call_recorded(now);
+            self.punctuate(now);
+        }
+        if !self.is_transactional() {
+            self.advance_commit(now);
+        }
+        self.regulate(now);
+    }
+
+    /// Whether its work belongs to the thread's transaction.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.settings.guarantee == Guarantee::ExactlyOnce
+    }
+
+    /// A clock that steps back takes what is due with it; otherwise everything would wait until it is
+    /// there again.
+    fn follow_clock(&mut self, now: Timestamp) {
+        let back = self.last_now.saturating_sub(now);
+        self.last_now = now;
+        if back < CLOCK_STEP_BACK_MS {
+            return;
+        }
+        tracing::warn!(back_ms = back, "the clock stepped back; what is due is moved with it");
+        self.commit.shift(back);
+        for node in &mut self.nodes {
+            node.punctuate_at = node.punctuate_at.saturating_sub(back);
+        }
+        for input in &mut self.inputs {
+            input.serial.shift(back);
+            input.blocked = None;
+        }
+        let resting = std::mem::take(&mut self.resting);
+        let moved =
+            resting.into_iter().map(|Reverse((at, id))| Reverse((at.saturating_sub(back), id)));
+        self.resting = moved.collect();
     }
 
     /// The commands since the last time, in order.
@@ -229,6 +313,11 @@ impl Task {
         self.is_halted || !self.entries.values().any(is_out)
     }
 
+    /// Drained or not, takes up its work again: the partition stays here after all.
+    pub(crate) fn undrain(&mut self) {
+        self.is_draining = false;
+    }
+
     /// Asks for a commit now rather than at the next interval.
     pub(crate) fn flush(&mut self, now: Timestamp) {
         self.commit.hurry(now);
@@ -238,51 +327,73 @@ impl Task {
     pub(crate) fn is_clean(&self) -> bool {
         self.is_halted
             || (self.commit.is_idle()
+                && !self.is_held
                 && self.changes.is_empty()
                 && self.sends.len() == 0
-                && self.uncommitted().is_empty())
+                && !self.is_dirty())
     }
 
     /// When `tick` has something to do again, as far as time alone decides it.
     pub(crate) fn next_wakeup(&self) -> Option<Timestamp> {
         let resting = self.resting.peek().map(|Reverse((at, _))| *at);
+        let serial = self.inputs.iter().filter_map(|input| input.serial.rests_until()).min();
         let punctuation = self
             .nodes
             .iter()
             .filter(|node| node.punctuate_every_ms.is_some())
             .map(|node| node.punctuate_at)
             .min();
-        let commit = self.commit.next_at().filter(|_| self.is_dirty());
-        [resting, punctuation, commit].into_iter().flatten().min()
+        let commit = self.commit.next_at().filter(|_| self.is_dirty() && !self.is_transactional());
+        [resting, serial, punctuation, commit].into_iter().flatten().min()
     }
 
-    /// Whether it waits for acknowledgements or answers.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.sends.len() > 0 || self.nodes.iter().any(|node| node.in_flight > 0)
+    /// Whether it waits for acknowledgements, which nobody wakes the thread for.
+    pub(crate) fn waits_for_broker(&self) -> bool {
+        !self.is_transactional() && self.sends.len() > 0
     }
 
-    /// A restored entry of a store, in the order of the changelog.
-    pub(crate) fn restore(&mut self, store: usize, key: Bytes, value: Option<Bytes>) {
-        if let Some(state) = self.state.get_mut(store) {
-            state.apply(key, value);
+    /// The offset that was committed before the task was made: it goes on from there.
+    pub(crate) fn set_committed(&mut self, input: usize, point: CommitPoint) {
+        let Some(input) = self.inputs.get_mut(input) else { return };
+        input.offsets.begin(point.offset, &point.finished);
+        self.stream_time = self.stream_time.max(point.stream_time);
+        self.committed_stream_time = self.stream_time;
+        if point.stream_time > 0 {
+            for node in &mut self.nodes {
+                node.stream_at = node.stream_every_ms.map(|every| after(point.stream_time, every));
+            }
         }
-    }
-
-    /// The offset that was committed before the task was made.
-    pub(crate) fn set_committed(&mut self, input: usize, offset: i64) {
-        if let Some(input) = self.inputs.get_mut(input) {
-            input.committed = Some(offset);
-        }
+        input.committed = Some(point);
     }
 
     /// Entries of all stores.
     pub(crate) fn state_len(&self) -> usize {
-        self.state.iter().map(KeyValueStore::len).sum()
+        self.state.iter().map(State::len).sum()
     }
 
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn state(&self, store: usize) -> Option<&KeyValueStore> {
+    /// A store.
+    pub(crate) fn state(&self, store: usize) -> Option<&State> {
         self.state.get(store)
+    }
+
+    /// How far each input is handled: every record below is reflected in the stores.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (&Arc<str>, Option<i64>)> {
+        self.inputs.iter().map(|input| (&input.topic, input.offsets.watermark()))
+    }
+
+    /// Its sub-topology and partition: what it is known by.
+    pub(crate) fn id(&self) -> (usize, i32) {
+        (self.sub, self.partition)
+    }
+
+    /// The offset an input expects next; `None` before it has begun.
+    pub(crate) fn next_offset(&self, input: usize) -> Option<i64> {
+        self.inputs.get(input).and_then(|input| input.offsets.next())
+    }
+
+    /// The partition number of its inputs, its stores and its changelogs.
+    pub(crate) fn partition(&self) -> i32 {
+        self.partition
     }
 
     /// Topics of the inputs, in the order of the sub-topology's sources.
@@ -290,58 +401,56 @@ impl Task {
         self.inputs.iter().map(|input| &input.topic)
     }
 
-    /// Changelogs of the stores: index, topic, whether it is an effect ledger.
-    pub(crate) fn changelogs(&self) -> impl Iterator<Item = (usize, &Arc<str>, bool)> {
-        self.stores.iter().enumerate().map(|(index, store)| (index, &store.topic, store.is_ledger))
+    /// Changelogs of the stores: index, topic, what is in it.
+    pub(crate) fn changelogs(&self) -> impl Iterator<Item = (usize, &Arc<str>, StoreKind)> {
+        self.stores.iter().enumerate().map(|(index, store)| (index, &store.topic, store.kind))
     }
 
     fn fetched(&mut self, input_index: usize, record: RawRecord) {
         let Some(input) = self.inputs.get_mut(input_index) else { return };
-        if !input.offsets.fetched(record.position.offset) {
-            return;
+        match input.offsets.fetched(record.position.offset) {
+            Fetched::New => {}
+            Fetched::Again => return,
+            Fetched::Finished => {
+                input.is_touched = true;
+                return;
+            }
         }
         input.buffered = input.buffered.saturating_add(1);
-        self.stream_time = self.stream_time.max(record.timestamp);
-        let order = self.nodes.get(input.node).map(|node| node.order);
-        let lane = match (order, &record.key) {
-            (Some(crate::topology::Order::Key), Some(key)) => Lane::Key(key.clone()),
-            _ => Lane::Source(input_index),
+        let record = Arc::new(record);
+        if input.order == Order::Partition {
+            input.serial.push(record);
+            return;
+        }
+        let lane = match &record.key {
+            Some(key) => Lane::Key(key.clone()),
+            None => Lane::Source(input_index),
         };
         let id = EntryId(self.next_entry);
         self.next_entry = self.next_entry.saturating_add(1);
         if self.lanes.join(&lane, id) {
             self.ready.push_back(id);
         }
-        self.entries.insert(
-            id,
-            Entry {
-                input: input_index,
-                lane,
-                record: Arc::new(record),
-                stage: Stage::Waiting,
-                failures: 0,
-                calls: 0,
-                called_at: 0,
-                first_failure_at: None,
-            },
-        );
+        self.entries.insert(id, Entry::new(input_index, lane, record));
     }
 
     /// Pauses inputs that are full and resumes those that have room again.
-    fn regulate(&mut self) {
+    fn regulate(&mut self, now: Timestamp) {
         for (index, input) in self.inputs.iter_mut().enumerate() {
             let is_full =
-                input.buffered >= BUFFERED_RECORDS_MAX || input.offsets.span() >= OPEN_SPAN_MAX;
-            let has_room = input.buffered < BUFFERED_RECORDS_MAX / 2
-                && input.offsets.span() < OPEN_SPAN_MAX / 2;
+                input.buffered >= input.buffered_max || input.offsets.span() >= OPEN_SPAN_MAX;
+            let has_room =
+                input.buffered < input.buffered_max / 2 && input.offsets.span() < OPEN_SPAN_MAX / 2;
             if is_full && !input.is_paused {
                 input.is_paused = true;
                 self.commands.push(Command::Pause { input: index });
             } else if has_room && input.is_paused {
                 input.is_paused = false;
+                input.blocked = None;
                 self.commands.push(Command::Resume { input: index });
             }
         }
+        self.unblock(now);
     }
 
     fn halt(&mut self, node: &str, position: Option<Position>, message: String) {
@@ -349,4 +458,27 @@ impl Task {
         let place = format!("{}/{node}", self.settings.application_id);
         self.commands.push(Command::Halt(Halt { place, position, message }));
     }
+}
+
+impl Entry {
+    fn new(input: usize, lane: Lane, record: Arc<RawRecord>) -> Self {
+        Self {
+            input,
+            lane,
+            record,
+            stage: Stage::Waiting,
+            failures: 0,
+            calls: 0,
+            called_at: 0,
+            first_failure_at: None,
+            is_call_out: false,
+            answer: None,
+        }
+    }
+}
+
+/// The first multiple of `every` after `time`.
+fn after(time: Timestamp, every: i64) -> Timestamp {
+    let every = every.max(1);
+    time.div_euclid(every).saturating_add(1).saturating_mul(every)
 }

@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use apache_avro::Schema;
 
-use crate::{context::Connections, node::Node, processor::AsyncOptions, wire::Schemas};
+use crate::{
+    context::Connections, node::Node, processor::AsyncOptions, topology_file::Guarantee,
+    wire::Schemas,
+};
 
 pub use builder::{Builder, NodeBuilder, SubTopologyBuilder};
-pub use handle::{Sink, SinkId, Source, Store, StoreId};
+pub use handle::{DedupeStore, Sink, SinkId, Source, Store, StoreId};
 
 /// What a sub-topology may do to the world outside Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +144,11 @@ pub(crate) enum StoreKind {
     State,
     /// At once, and a call waits for it; a restore takes all of it.
     Ledger,
+    /// Ids in time buckets, many to a changelog record; forgotten after the window.
+    Seen {
+        /// How long an id is remembered.
+        window: Duration,
+    },
 }
 
 pub(crate) struct StoreSpec {
@@ -152,7 +160,9 @@ impl StoreSpec {
     /// Topic of the store: `<app>-<store>-changelog`, or `<app>-<ledger>`.
     pub(crate) fn topic(&self, application_id: &str) -> String {
         match self.kind {
-            StoreKind::State => format!("{application_id}-{}-changelog", self.name),
+            StoreKind::State | StoreKind::Seen { .. } => {
+                format!("{application_id}-{}-changelog", self.name)
+            }
             StoreKind::Ledger => format!("{application_id}-{}", self.name),
         }
     }
@@ -175,6 +185,7 @@ pub(crate) struct NodeSpec {
     pub(crate) options: AsyncOptions,
     pub(crate) connections: Connections,
     pub(crate) punctuate_every: Option<Duration>,
+    pub(crate) punctuate_on_stream_time: Option<Duration>,
     pub(crate) supplier: Supplier,
 }
 
@@ -185,6 +196,15 @@ pub(crate) struct SubTopology {
     pub(crate) stores: Vec<StoreSpec>,
     pub(crate) sinks: Vec<SinkSpec>,
     pub(crate) nodes: Vec<NodeSpec>,
+}
+
+impl SubTopology {
+    /// What its records are promised when the application asks for `asked`. A sub-topology that
+    /// changes the world runs at least once behind its effect ledger: a call made inside a
+    /// transaction cannot be taken back with it.
+    pub(crate) fn guarantee(&self, asked: Guarantee) -> Guarantee {
+        if self.effects >= Effects::Write { Guarantee::AtLeastOnce } else { asked }
+    }
 }
 
 /// A checked application graph, ready to run any number of times.

@@ -10,7 +10,7 @@ mod schemas;
 
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder};
-pub use schemas::{LocalSchemas, SchemaError, Schemas, keep};
+pub use schemas::{FixedSchemas, LocalSchemas, SchemaError, Schemas, keep};
 
 /// First byte of every framed value.
 const MAGIC: u8 = 0;

@@ -51,6 +51,16 @@ impl Admin {
         Ok(topics.map(|topic| (topic.name.clone(), topic)).collect())
     }
 
+    /// The cluster's own id, which survives its restarts and tells it from others.
+    pub async fn cluster_id(&self) -> Result<String, AdminError> {
+        let this = self.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let found = this.client.inner().fetch_cluster_id(REQUEST_TIMEOUT);
+            found.ok_or_else(|| AdminError::Unreachable { servers: this.servers.clone() })
+        });
+        asked.await?
+    }
+
     /// Settings of the named topics, which must exist, by topic and setting.
     pub async fn settings(
         &self,

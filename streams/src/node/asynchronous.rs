@@ -50,6 +50,11 @@ impl<P: AsyncProcessor> Node for AsyncNode<P> {
         self.processor.complete(ctx, &pending.record, *answer).map_err(fail)
     }
 
+    fn copy(&self, answer: &Opaque) -> Option<Opaque> {
+        let answer = answer.downcast_ref::<P::Answer>()?;
+        Some(Box::new(answer.clone()))
+    }
+
     fn punctuate(&mut self, ctx: &mut Context<'_>) -> Result<(), Failure> {
         self.processor.punctuate(ctx).map_err(fail)
     }

@@ -8,85 +8,113 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    StreamsArgs, check,
-    engine::Engine,
+    StreamsArgs,
+    application::{SchemaSource, Settings},
+    check,
+    engine::{Engine, Equipment, StateDirectory},
     group::{self, Membership},
     health::{self, State},
+    internal_topics,
     launch::StartError,
+    positions::Positions,
     producer::Producer,
-    thread::{Rejoins, StreamThread},
+    thread::{Ending, RECORDS_A_ROUND_MAX, Rejoins, StreamThread},
 };
 use crate::{
     admin::Admin,
     clock::{Clock, SystemClock},
     metrics::Metrics,
-    names::Names,
+    native::{BatchReader, Forwarding},
     registry::{Registry, RegistrySchemas},
-    task::{Environment, RetryPolicy},
+    task::{Environment, Halt, RetryPolicy},
     topology::Topology,
-    topology_file::TopologyFile,
-    wire::Schemas as _,
+    topology_file::{Guarantee, TopologyFile},
+    wire::Schemas,
 };
+
+/// Runs a future on a runtime of its own; calls of asynchronous processors run there too.
+pub(super) fn block_on<T>(
+    future: impl Future<Output = Result<T, StartError>>,
+) -> Result<T, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?
+        .block_on(future)
+}
+
+/// What the command line and the declaration say, after the program was compared with it.
+pub(super) fn settings(args: StreamsArgs, topology: &Topology) -> Result<Settings, StartError> {
+    let file = TopologyFile::load(&args.topology_file)?;
+    let profile = file.profile(&args.profile)?.clone();
+    check::against_file(topology, &file)?;
+    let declared = file.apps().get(topology.application_id());
+    Ok(Settings {
+        bootstrap_servers: args.bootstrap_servers,
+        instance: args.instance,
+        run_id: args.run_id,
+        state_dir: args.state_dir,
+        guarantee: declared.and_then(|app| app.guarantee).unwrap_or(Guarantee::AtLeastOnce),
+        commit_interval: args.commit_interval.unwrap_or(profile.commit_interval),
+        session_timeout: profile.session_timeout,
+        drain_timeout: args.drain_timeout,
+        http_listen: Some(args.http_listen),
+        protocol: args.group_protocol,
+        schemas: SchemaSource::Registry(args.schema_registry_url),
+        internal_replication: None,
+        calls_in_flight_max: args.calls_in_flight,
+    })
+}
 
 /// Starts the application and runs it until a signal or a halt.
 pub(super) async fn run(
-    args: StreamsArgs,
+    settings: Settings,
     topology: Topology,
     metrics: Metrics,
 ) -> Result<(), StartError> {
-    let file = TopologyFile::load(&args.topology_file)?;
-    let profile = file.profile(&args.profile)?.clone();
-    check::against_file(&topology, &file)?;
-    let sinks = topology.subs.iter().flat_map(|sub| &sub.sinks);
-    let written = sinks.map(|sink| sink.topic.clone()).collect();
-    let names = Names::new(args.run_id.clone(), written);
-    let topics = Admin::new(&args.bootstrap_servers)?.topics().await?;
+    let names = settings.names(&topology);
+    let admin = Admin::new(&settings.bootstrap_servers)?;
+    let topics = match settings.internal_replication {
+        Some(copies) => internal_topics::create(&admin, &topology, &names, copies).await?,
+        None => admin.topics().await?,
+    };
     check::against_cluster(&topology, &names, &topics)?;
+    let group_id = names.written(topology.application_id());
+    let directory = match &settings.state_dir {
+        Some(path) => Some(StateDirectory {
+            path: path.clone(),
+            cluster_id: admin.cluster_id().await?,
+            application: group_id,
+        }),
+        None => None,
+    };
 
     let stop = CancellationToken::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let state = Arc::new(State::default());
     state.beat(clock.now(), false);
-    let (addr, served) = health::serve(
-        args.http_listen,
-        Arc::clone(&state),
-        metrics.clone(),
-        Arc::clone(&clock),
-        stop.clone(),
-    )
-    .await
-    .map_err(|source| StartError::Listen { listen: args.http_listen, source })?;
-    tracing::info!(%addr, "listening on {addr}");
     let tracker = tokio_util::task::TaskTracker::new();
-    drop(tracker.spawn(served));
+    if let Some(listen) = settings.http_listen {
+        let served = health::serve(
+            listen,
+            Arc::clone(&state),
+            metrics.clone(),
+            Arc::clone(&clock),
+            stop.clone(),
+        );
+        let (addr, served) =
+            served.await.map_err(|source| StartError::Listen { listen, source })?;
+        tracing::info!(%addr, "listening on {addr}");
+        drop(tracker.spawn(served));
+    }
 
     let handle = tokio::runtime::Handle::current();
-    let schemas = RegistrySchemas::new(Registry::new(&args.schema_registry_url)?, handle.clone());
-    let thread_state = Arc::clone(&state);
     let application_id = topology.application_id().to_owned();
-    let threaded = tokio::task::spawn_blocking(move || {
-        let mut schema_ids = HashMap::new();
-        for sink in topology.subs.iter().flat_map(|sub| &sub.sinks) {
-            schema_ids.insert(sink.topic.clone(), schemas.pin(&sink.topic, sink.schema)?);
-        }
-        let environment = Environment {
-            schemas: Arc::new(schemas),
-            schema_ids,
-            metrics,
-            names,
-            retry: RetryPolicy::default(),
-            commit_interval: args.commit_interval.unwrap_or(profile.commit_interval),
-            seed: fastrand::u64(..),
-        };
-        let session_timeout_ms = profile.session_timeout.as_millis();
-        let topology = Arc::new(topology);
-        let make = || {
-            let (environment, clock) = (environment.clone(), Arc::clone(&clock));
-            let (state, handle) = (Arc::clone(&thread_state), handle.clone());
-            thread(&args, &topology, environment, session_timeout_ms, state, clock, handle)
-        };
-        run_threads(&thread_state, clock.as_ref(), make)
-    });
+    let start = Start { settings, topology: Arc::new(topology), directory, clock, handle };
+    let thread_state = Arc::clone(&state);
+    let threaded =
+        tokio::task::spawn_blocking(move || start.run_threads(&thread_state, metrics, names));
     tokio::pin!(threaded);
     let ended = tokio::select! {
         ended = &mut threaded => ended,
@@ -102,51 +130,127 @@ pub(super) async fn run(
     ended.map_err(|error| StartError::Thread(error.to_string()))?
 }
 
-/// Runs a thread, and another one in its place where that is the right answer to its halt.
-fn run_threads(
-    state: &State,
-    clock: &dyn Clock,
-    make: impl Fn() -> Result<StreamThread, StartError>,
-) -> Result<(), StartError> {
-    let mut rejoins = Rejoins::default();
-    loop {
-        let Err(halt) = make()?.run() else { return Ok(()) };
-        if state.is_stopping() || !rejoins.allow(&halt, clock.now()) {
-            return Err(StartError::Halted(halt));
-        }
-        tracing::warn!("fenced under its own name; joining the group again");
-    }
-}
-
-fn thread(
-    args: &StreamsArgs,
-    topology: &Arc<Topology>,
-    environment: Environment,
-    session_timeout_ms: u128,
-    state: Arc<State>,
+/// What threads are made from.
+struct Start {
+    settings: Settings,
+    topology: Arc<Topology>,
+    directory: Option<StateDirectory>,
     clock: Arc<dyn Clock>,
     handle: tokio::runtime::Handle,
-) -> Result<StreamThread, StartError> {
-    let group_id = environment.names.written(topology.application_id());
-    let client_id = format!("{group_id}-{}", args.instance);
-    let names = environment.names.clone();
-    let producer = Producer::new(&args.bootstrap_servers, &client_id)?;
-    let engine =
-        Engine::new(Arc::clone(topology), environment, producer, clock, handle, args.drain_timeout);
-    let engine = Arc::new(Mutex::new(engine));
-    let membership = Membership {
-        servers: &args.bootstrap_servers,
-        group_id: &group_id,
-        instance: &args.instance,
-        session_timeout_ms,
-        is_co_partitioned: topology.is_co_partitioned(),
-    };
-    let consumer = group::consumer(&membership, Arc::clone(&engine))?;
-    let sources = topology.subs.iter().flat_map(|sub| &sub.sources);
-    let sources: Vec<String> = sources.map(|source| names.read(&source.topic)).collect();
-    let subscribed: Vec<&str> = sources.iter().map(String::as_str).collect();
-    rdkafka::consumer::Consumer::subscribe(&consumer, &subscribed)?;
-    Ok(StreamThread::new(consumer, engine, state, args.bootstrap_servers.clone(), group_id))
+}
+
+impl Start {
+    /// Runs a thread, and another one in its place where that is the right answer to its end.
+    fn run_threads(
+        &self,
+        state: &Arc<State>,
+        metrics: Metrics,
+        names: crate::names::Names,
+    ) -> Result<(), StartError> {
+        let schemas: Arc<dyn Schemas> = match &self.settings.schemas {
+            SchemaSource::Given(schemas) => Arc::clone(schemas),
+            SchemaSource::Registry(url) => {
+                Arc::new(RegistrySchemas::new(Registry::new(url)?, self.handle.clone()))
+            }
+        };
+        let mut schema_ids = HashMap::new();
+        for sink in self.topology.subs.iter().flat_map(|sub| &sub.sinks) {
+            schema_ids.insert(sink.topic.clone(), schemas.pin(&sink.topic, sink.schema)?);
+        }
+        let environment = Environment {
+            schemas,
+            schema_ids,
+            metrics,
+            names,
+            retry: RetryPolicy::default(),
+            commit_interval: self.settings.commit_interval,
+            guarantee: self.settings.guarantee,
+            is_durable: self.directory.is_some(),
+            seed: fastrand::u64(..),
+        };
+        let mut rejoins = Rejoins::default();
+        loop {
+            let Some(thread) = self.thread(environment.clone(), state)? else { return Ok(()) };
+            let Err(ending) = thread.run() else { return Ok(()) };
+            if state.is_stopping() || !rejoins.allow(&ending, self.clock.now()) {
+                return Err(StartError::Halted(match ending {
+                    Ending::Halt(halt) => halt,
+                    Ending::Again(message) => {
+                        let place = format!("{}/producer", self.topology.application_id());
+                        Halt { place, position: None, message }
+                    }
+                }));
+            }
+            tracing::warn!(?ending, "beginning again from what is committed");
+        }
+    }
+
+    /// A thread ready to run; none when it is told to stop before that.
+    fn thread(
+        &self,
+        environment: Environment,
+        state: &Arc<State>,
+    ) -> Result<Option<StreamThread>, StartError> {
+        let Self { settings, topology, directory, clock, handle } = self;
+        let group_id = environment.names.written(topology.application_id());
+        let servers = &settings.bootstrap_servers;
+        let client_id = format!("{group_id}-{}", settings.instance);
+        let guarantees: Vec<_> =
+            topology.subs.iter().map(|sub| sub.guarantee(settings.guarantee)).collect();
+        let transactional = if guarantees.contains(&Guarantee::ExactlyOnce) {
+            let producer = Producer::transactional(servers, &client_id, &client_id)?;
+            match producer.init(|| state.is_stopping()) {
+                Ok(()) => Some(producer),
+                Err(_) if state.is_stopping() => return Ok(None),
+                Err(error) => return Err(StartError::Transactions(error.to_string())),
+            }
+        } else {
+            None
+        };
+        let plain = if guarantees.contains(&Guarantee::AtLeastOnce) {
+            Some(Producer::idempotent(servers, &client_id)?)
+        } else {
+            None
+        };
+        let forwarding = Forwarding::default();
+        let equipment = Equipment {
+            plain,
+            transactional,
+            clock: Arc::clone(clock),
+            handle: handle.clone(),
+            waker: forwarding.waker(),
+            drain_timeout: settings.drain_timeout,
+            directory: directory.clone(),
+        };
+        let names = environment.names.clone();
+        let engine = Engine::new(Arc::clone(topology), environment, equipment);
+        let engine = Arc::new(Mutex::new(engine));
+        let membership = Membership {
+            servers,
+            group_id: &group_id,
+            instance: &settings.instance,
+            session_timeout_ms: settings.session_timeout.as_millis(),
+            protocol: settings.protocol,
+            is_co_partitioned: topology.is_co_partitioned(),
+        };
+        let consumer = group::consumer(&membership, Arc::clone(&engine), forwarding.clone())?;
+        let consumer = Arc::new(consumer);
+        let reader = BatchReader::new(&consumer, &forwarding, RECORDS_A_ROUND_MAX);
+        let sources = topology.subs.iter().flat_map(|sub| &sub.sources);
+        let sources: Vec<String> = sources.map(|source| names.read(&source.topic)).collect();
+        let subscribed: Vec<&str> = sources.iter().map(String::as_str).collect();
+        rdkafka::consumer::Consumer::subscribe(&*consumer, &subscribed)?;
+        let positions = Positions::new(servers, &client_id)?;
+        Ok(Some(StreamThread::new(
+            consumer,
+            reader,
+            engine,
+            Arc::clone(state),
+            positions,
+            servers.clone(),
+            group_id,
+        )))
+    }
 }
 
 /// Resolves on SIGTERM or SIGINT.

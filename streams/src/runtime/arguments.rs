@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::GroupProtocol;
 use crate::topology_file::parse_duration;
 
 /// Longest name of an instance or a run: Kafka takes 249 characters in all, and the name of a
@@ -46,6 +47,16 @@ pub struct StreamsArgs {
     /// How long work under way may take to finish at shutdown or when partitions move ("10s").
     #[arg(long, env = "BANKSTREAM_DRAIN_TIMEOUT", value_parser = duration, default_value = "10s")]
     pub drain_timeout: Duration,
+    /// Where state is kept on disk, in a folder per application and task; without it every start
+    /// reads the changelogs from their beginning.
+    #[arg(long, env = "BANKSTREAM_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// How the group agrees on who reads what.
+    #[arg(long, env = "BANKSTREAM_GROUP_PROTOCOL", default_value = "classic")]
+    pub group_protocol: GroupProtocol,
+    /// Calls of asynchronous processors at the same time, over all tasks of this process.
+    #[arg(long, env = "BANKSTREAM_CALLS_IN_FLIGHT", default_value_t = super::CALLS_IN_FLIGHT_MAX)]
+    pub calls_in_flight: usize,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

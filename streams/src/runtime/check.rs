@@ -65,18 +65,6 @@ pub enum CheckError {
         /// Who reads both.
         sub: String,
     },
-    /// The guarantee is not to be had.
-    #[error(
-        "[apps.{application_id}] of {file} asks for guarantee `{guarantee}`; this version offers `at_least_once`"
-    )]
-    Guarantee {
-        /// The application.
-        application_id: String,
-        /// The declaration's file.
-        file: String,
-        /// What was asked for.
-        guarantee: &'static str,
-    },
 }
 
 /// Compares the program with its declaration. A declared sub-topology may be absent from the
@@ -85,12 +73,6 @@ pub(super) fn against_file(topology: &Topology, file: &TopologyFile) -> Result<(
     let application_id = topology.application_id().to_owned();
     let path = file.path().display().to_string();
     let app = file.apps().get(&application_id);
-    if let Some(guarantee) = app.and_then(|app| app.guarantee)
-        && guarantee != crate::topology_file::Guarantee::AtLeastOnce
-    {
-        let guarantee = guarantee.as_str();
-        return Err(CheckError::Guarantee { application_id, file: path, guarantee });
-    }
     for sub in &topology.subs {
         let declared = app.and_then(|app| app.sub_topologies.get(&sub.name));
         let Some(declared) = declared else {

@@ -9,9 +9,23 @@ use rdkafka::{
 };
 
 use super::engine::Engine;
+use crate::native::Forwarding;
 
 /// Bytes of fetched records the client keeps per consumer.
 const QUEUED_KBYTES_MAX: &str = "32768";
+
+/// Records of a partition the client tries to have there before they are asked for.
+const QUEUED_RECORDS_MIN: &str = "50000";
+
+/// How the group agrees on who reads what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum GroupProtocol {
+    /// Members agree among themselves, through the broker.
+    #[default]
+    Classic,
+    /// The broker decides (KIP-848; Kafka 4.0 and newer).
+    Consumer,
+}
 
 pub(super) type Consumer = BaseConsumer<Group>;
 
@@ -19,6 +33,7 @@ pub(super) type Consumer = BaseConsumer<Group>;
 /// no lock while it does.
 pub(super) struct Group {
     pub(super) engine: Arc<Mutex<Engine>>,
+    pub(super) forwarding: Forwarding,
 }
 
 impl ClientContext for Group {
@@ -34,6 +49,16 @@ impl ConsumerContext for Group {
             let partitions = places(partitions);
             tracing::info!(?partitions, is_lost, "partitions revoked");
             lock(&self.engine).revoke(&partitions, is_lost, consumer);
+            for (topic, partition) in &partitions {
+                self.forwarding.unforward(topic, *partition);
+            }
+        }
+        if let Rebalance::Assign(partitions) = rebalance {
+            for (topic, partition) in places(partitions) {
+                if let Err(error) = self.forwarding.forward(&topic, partition) {
+                    lock(&self.engine).stop("consumer", &error.to_string());
+                }
+            }
         }
     }
 
@@ -46,7 +71,7 @@ impl ConsumerContext for Group {
                 }
                 let partitions = places(partitions);
                 tracing::info!(?partitions, "partitions assigned");
-                lock(&self.engine).assign(&partitions);
+                lock(&self.engine).assign(&partitions, consumer);
             }
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
@@ -69,6 +94,7 @@ pub(super) struct Membership<'a> {
     pub(super) group_id: &'a str,
     pub(super) instance: &'a str,
     pub(super) session_timeout_ms: u128,
+    pub(super) protocol: GroupProtocol,
     /// Sources that have to arrive together, partition by partition, need `range`: equal counts
     /// alone do not put partition i of both on one member.
     pub(super) is_co_partitioned: bool,
@@ -77,18 +103,31 @@ pub(super) struct Membership<'a> {
 pub(super) fn consumer(
     membership: &Membership<'_>,
     engine: Arc<Mutex<Engine>>,
+    forwarding: Forwarding,
 ) -> KafkaResult<Consumer> {
-    let Membership { servers, group_id, instance, session_timeout_ms, is_co_partitioned } =
+    let Membership { servers, group_id, instance, session_timeout_ms, protocol, is_co_partitioned } =
         membership;
-    let assignor = if *is_co_partitioned { "range" } else { "cooperative-sticky" };
-    ClientConfig::new()
+    let mut config = ClientConfig::new();
+    match protocol {
+        GroupProtocol::Classic => {
+            let assignor = if *is_co_partitioned { "range" } else { "cooperative-sticky" };
+            config
+                .set("partition.assignment.strategy", assignor)
+                .set("session.timeout.ms", session_timeout_ms.to_string())
+                .set("heartbeat.interval.ms", (session_timeout_ms / 5).max(1).to_string());
+        }
+        // The broker decides about sessions and heartbeats (KIP-848); a client that names them is
+        // refused.
+        GroupProtocol::Consumer => {
+            let assignor = if *is_co_partitioned { "range" } else { "uniform" };
+            config.set("group.protocol", "consumer").set("group.remote.assignor", assignor);
+        }
+    }
+    config
         .set("bootstrap.servers", *servers)
         .set("client.id", format!("{group_id}-{instance}"))
         .set("group.id", *group_id)
         .set("group.instance.id", format!("{group_id}-{instance}"))
-        .set("partition.assignment.strategy", assignor)
-        .set("session.timeout.ms", session_timeout_ms.to_string())
-        .set("heartbeat.interval.ms", (session_timeout_ms / 5).max(1).to_string())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
@@ -97,5 +136,6 @@ pub(super) fn consumer(
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100")
         .set("queued.max.messages.kbytes", QUEUED_KBYTES_MAX)
-        .create_with_context(Group { engine })
+        .set("queued.min.messages", QUEUED_RECORDS_MIN)
+        .create_with_context(Group { engine, forwarding })
 }

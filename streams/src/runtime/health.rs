@@ -24,6 +24,7 @@ pub(super) struct State {
     heartbeat: AtomicI64,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
+    is_held: AtomicBool,
 }
 
 impl State {
@@ -39,6 +40,15 @@ impl State {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// An operator's wish: begin nothing new.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
     }
 
     fn is_alive(&self, now: Timestamp) -> bool {

@@ -60,6 +60,9 @@ pub enum StartError {
     /// The application stopped without committing.
     #[error(transparent)]
     Halted(Halt),
+    /// The broker does not give the producer its transactional id.
+    #[error("taking the transactional id: {0}")]
+    Transactions(String),
     /// The stream thread died.
     #[error("the stream thread died: {0}")]
     Thread(String),
@@ -98,10 +101,6 @@ fn start<E: std::fmt::Display>(
         }
         return Ok(());
     }
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(StartError::Runtime)?
-        .block_on(app::run(args, topology, metrics))
+    let settings = app::settings(args, &topology)?;
+    app::block_on(app::run(settings, topology, metrics))
 }

@@ -9,21 +9,29 @@ use std::{
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
     engine::{Engine, Owner},
-    group::{Consumer, lock},
+    group::{Consumer, Group, lock},
     health::State,
-    restore::{self, Plan, Progress},
+    positions::Positions,
+    restore::{self, Plan, Progress, Restored},
 };
-use crate::{record::Timestamp, task::Halt};
+use crate::{
+    native::BatchReader,
+    record::Timestamp,
+    task::{Halt, Saved},
+};
 
 /// Records taken from the client between two rounds of work.
-const RECORDS_A_ROUND_MAX: usize = 500;
+pub(super) const RECORDS_A_ROUND_MAX: usize = 1_000;
+
+/// How long a seek may take.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Restored batches that wait for the thread.
 const RESTORED_BATCHES_MAX: usize = 16;
@@ -49,10 +57,14 @@ const REJOINS_MAX: usize = 5;
 pub(super) struct Rejoins(Vec<Timestamp>);
 
 impl Rejoins {
-    /// Whether this halt is answered by joining again; counts it when it is.
-    pub(super) fn allow(&mut self, halt: &Halt, now: Timestamp) -> bool {
+    /// Whether this ending is answered by beginning again; counts it when it is.
+    pub(super) fn allow(&mut self, ending: &Ending, now: Timestamp) -> bool {
         self.0.retain(|at| now.saturating_sub(*at) < REJOIN_WINDOW_MS);
-        let is_allowed = halt.message == FENCED && self.0.len() < REJOINS_MAX;
+        let is_passing = match ending {
+            Ending::Halt(halt) => halt.message == FENCED,
+            Ending::Again(_) => true,
+        };
+        let is_allowed = is_passing && self.0.len() < REJOINS_MAX;
         if is_allowed {
             self.0.push(now);
         }
@@ -60,64 +72,114 @@ impl Rejoins {
     }
 }
 
-/// One consumer, one producer, many tasks.
+/// How a thread ends before it is told to.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// It has to stop: nothing more is committed.
+    Halt(Halt),
+    /// It has to be made anew, and begin from what is committed.
+    Again(String),
+}
+
+/// One consumer, its producers, many tasks.
 pub(super) struct StreamThread {
-    pub(super) consumer: Consumer,
-    pub(super) engine: Arc<Mutex<Engine>>,
-    pub(super) state: Arc<State>,
-    pub(super) servers: String,
-    pub(super) group_id: String,
+    reader: BatchReader<Group>,
+    consumer: Arc<Consumer>,
+    engine: Arc<Mutex<Engine>>,
+    state: Arc<State>,
+    positions: Positions,
+    servers: String,
+    group_id: String,
     restores: (SyncSender<Progress>, Receiver<Progress>),
     restoring: Vec<Owner>,
 }
 
 impl StreamThread {
     pub(super) fn new(
-        consumer: Consumer,
+        consumer: Arc<Consumer>,
+        reader: BatchReader<Group>,
         engine: Arc<Mutex<Engine>>,
         state: Arc<State>,
+        positions: Positions,
         servers: String,
         group_id: String,
     ) -> Self {
         let restores = sync_channel(RESTORED_BATCHES_MAX);
-        Self { consumer, engine, state, servers, group_id, restores, restoring: Vec::new() }
+        let restoring = Vec::new();
+        Self { reader, consumer, engine, state, positions, servers, group_id, restores, restoring }
     }
 
-    /// Runs until it is told to stop or has to halt. On a stop, work under way finishes, offsets
-    /// are committed; on a halt, nothing is.
-    pub(super) fn run(mut self) -> Result<(), Halt> {
+    /// Runs until it is told to stop or cannot go on. On a stop, work under way finishes, offsets are
+    /// committed; otherwise nothing is.
+    pub(super) fn run(mut self) -> Result<(), Ending> {
         while !self.state.is_stopping() {
             self.round();
             let engine = lock(&self.engine);
             self.state.beat(engine.now(), engine.is_ready());
             if let Some(halt) = &engine.halt {
-                return Err(halt.clone());
+                return Err(Ending::Halt(halt.clone()));
+            }
+            if let Some(reason) = &engine.again {
+                return Err(Ending::Again(reason.clone()));
             }
         }
         let mut engine = lock(&self.engine);
         let keys: Vec<_> = engine.tasks.keys().copied().collect();
         engine.close(&keys, &self.consumer);
-        engine.tasks.clear();
+        self.positions.ask_now(&mut engine);
+        for (_, running) in std::mem::take(&mut engine.tasks) {
+            engine.close_directory(running);
+        }
         let halt = engine.halt.clone();
         drop(engine);
         // Dropping the consumer revokes what is left, through a callback that takes the lock.
+        drop(self.reader);
         drop(self.consumer);
-        halt.map_or(Ok(()), Err)
+        halt.map_or(Ok(()), |halt| Err(Ending::Halt(halt)))
     }
 
     fn round(&mut self) {
-        let mut wait = lock(&self.engine).rest();
-        for _ in 0..RECORDS_A_ROUND_MAX {
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => lock(&self.engine).deliver(&message),
-                Some(Err(error)) => self.poll_failed(&error),
-                None => break,
-            }
-            wait = Duration::ZERO;
+        self.serve_group();
+        let mut failed = Vec::new();
+        {
+            let mut engine = lock(&self.engine);
+            engine.hold_work(self.state.is_held());
+            let wait = engine.rest();
+            // Records come in a burst after the wait, so the time is taken for each batch anew.
+            let mut now = None;
+            self.reader.read(wait, |fetched| match fetched {
+                Ok(fetched) => {
+                    let now = *now.get_or_insert_with(|| engine.now());
+                    engine.deliver(&fetched, &self.consumer, now);
+                }
+                Err(error) => failed.push(error.source),
+            });
+        }
+        for error in failed {
+            self.poll_failed(&error);
         }
         self.begin_restores();
         self.take_restored();
-        lock(&self.engine).pump(&self.consumer);
+        let mut engine = lock(&self.engine);
+        engine.pump(&self.consumer);
+        self.positions.turn(&mut engine);
+    }
+
+    /// Rebalances and errors; records come through the reader.
+    fn serve_group(&self) {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            match event {
+                Ok(message) => {
+                    // Fetched before its partition was forwarded: it comes again, through the reader.
+                    let (topic, partition) = (message.topic(), message.partition());
+                    let back = Offset::Offset(message.offset());
+                    if let Err(error) = self.consumer.seek(topic, partition, back, SEEK_TIMEOUT) {
+                        lock(&self.engine).stop("consumer", &format!("seeking back: {error}"));
+                    }
+                }
+                Err(error) => self.poll_failed(&error),
+            }
+        }
     }
 
     fn poll_failed(&self, error: &KafkaError) {
@@ -145,13 +207,21 @@ impl StreamThread {
         lock(&self.engine).stop("consumer", FENCED);
     }
 
-    /// Starts a reader per task that waits for its state.
+    /// Opens the directory of each task that waits for its state, and starts a reader of what is
+    /// missing there.
     fn begin_restores(&mut self) {
         let mut engine = lock(&self.engine);
         for owner in engine.unrestored() {
             if self.restoring.contains(&owner) || self.restoring.len() >= RESTORES_MAX {
                 continue;
             }
+            let beginning = match engine.open_directory(owner) {
+                Ok(beginning) => beginning,
+                Err(error) => {
+                    engine.stop("state", &crate::disposition::chain(&error));
+                    return;
+                }
+            };
             let Some(running) = engine.task(owner) else { continue };
             let changelogs = running.task.changelogs();
             let plan = Plan {
@@ -159,7 +229,8 @@ impl StreamThread {
                 servers: self.servers.clone(),
                 group_id: self.group_id.clone(),
                 inputs: running.task.input_topics().cloned().collect(),
-                changelogs: changelogs.map(|(i, t, ledger)| (i, Arc::clone(t), ledger)).collect(),
+                changelogs: changelogs.map(|(i, t, kind)| (i, Arc::clone(t), kind)).collect(),
+                beginning,
             };
             let progress = self.restores.0.clone();
             let spawned = std::thread::Builder::new()
@@ -175,22 +246,30 @@ impl StreamThread {
     }
 
     fn take_restored(&mut self) {
-        let reports: Vec<Progress> = self.restores.1.try_iter().collect();
-        for report in reports {
+        while let Ok(report) = self.restores.1.try_recv() {
             let mut engine = lock(&self.engine);
             match report {
                 Progress::Changes(owner, changes) => {
                     let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
                     engine.environment.metrics.restore_records_total.inc_by(count);
+                    engine.keep_restored(owner, &changes);
                     if let Some(running) = engine.task(owner) {
-                        for (store, key, value) in changes {
+                        for Saved { store, key, value } in changes {
                             running.task.restore(store, key, value);
                         }
                     }
                 }
-                Progress::Done(owner, starts) => {
+                Progress::Done(owner, restored) => {
                     self.restoring.retain(|restoring| *restoring != owner);
-                    self.begin(&mut engine, owner, &starts);
+                    self.begin(&mut engine, owner, restored);
+                }
+                Progress::Stale(owner, why) => {
+                    tracing::warn!(
+                        why,
+                        "the state directory is not used; restoring from the changelogs"
+                    );
+                    self.restoring.retain(|restoring| *restoring != owner);
+                    engine.renew_directory(owner);
                 }
                 Progress::Failed(owner, error) => {
                     self.restoring.retain(|restoring| *restoring != owner);
@@ -204,15 +283,14 @@ impl StreamThread {
 
     /// A task has its state. Where nothing is committed yet, the start is, before the first record
     /// is handled: from then on state without a committed offset is a fault and not a beginning.
-    fn begin(&self, engine: &mut Engine, owner: Owner, starts: &[(i64, bool)]) {
+    fn begin(&self, engine: &mut Engine, owner: Owner, restored: Restored) {
         let Some(running) = engine.task(owner) else { return };
         let topics: Vec<Arc<str>> = running.task.input_topics().cloned().collect();
         let mut fresh = TopicPartitionList::new();
-        for (input, (offset, is_committed)) in starts.iter().enumerate() {
-            running.task.set_committed(input, *offset);
+        for (input, (point, is_committed)) in restored.starts.iter().enumerate() {
             let Some(topic) = topics.get(input).filter(|_| !is_committed) else { continue };
-            let added = fresh.add_partition_offset(topic, owner.partition, Offset::Offset(*offset));
-            if let Err(error) = added {
+            let start = Offset::Offset(point.offset);
+            if let Err(error) = fresh.add_partition_offset(topic, owner.partition, start) {
                 tracing::warn!(%error, "a first offset cannot be committed");
             }
         }
@@ -223,18 +301,27 @@ impl StreamThread {
             tracing::warn!(%error, "first commit of a partition");
             return;
         }
+        for (store, key) in restored.left_out {
+            running.task.correct(store, key);
+        }
+        let sources = restored.starts.iter().map(|(point, _)| Some(point.offset)).collect();
+        for (input, (point, _)) in restored.starts.into_iter().enumerate() {
+            running.task.set_committed(input, point);
+        }
         let entries = running.task.state_len();
         tracing::info!(sub = owner.sub, partition = owner.partition, entries, "restored");
+        engine.keep_beginning(owner, sources, &restored.ends);
         engine.restored(owner);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FENCED, Halt, REJOIN_WINDOW_MS, REJOINS_MAX, Rejoins};
+    use super::{Ending, FENCED, Halt, REJOIN_WINDOW_MS, REJOINS_MAX, Rejoins};
 
-    fn halt(message: &str) -> Halt {
-        Halt { place: "app/consumer".to_owned(), position: None, message: message.to_owned() }
+    fn halt(message: &str) -> Ending {
+        let (place, message) = ("app/consumer".to_owned(), message.to_owned());
+        Ending::Halt(Halt { place, position: None, message })
     }
 
     #[test]

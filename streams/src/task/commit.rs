@@ -1,7 +1,7 @@
 //! Outputs, then changelog, then offsets.
 
-use super::{Command, PendingChange, Purpose, SOURCE_HEADER, SendId, Task};
-use crate::record::{Headers, Outgoing, Timestamp};
+use super::{Command, SendId, Task, commit_point::CommitPoint};
+use crate::record::Timestamp;
 
 /// How far a commit has come.
 enum Phase {
@@ -10,16 +10,18 @@ enum Phase {
     Outputs {
         mark: SendId,
         changes: usize,
-        offsets: Vec<(usize, i64)>,
+        offsets: Vec<(usize, CommitPoint)>,
     },
     /// Everything sent below the mark has to be acknowledged; then the offsets are committed.
     Changelog {
         mark: SendId,
-        offsets: Vec<(usize, i64)>,
+        changes: usize,
+        offsets: Vec<(usize, CommitPoint)>,
     },
     /// The broker was asked.
     Offsets {
-        offsets: Vec<(usize, i64)>,
+        changes: usize,
+        offsets: Vec<(usize, CommitPoint)>,
     },
 }
 
@@ -39,6 +41,11 @@ impl Commit {
         self.at = self.at.min(now);
     }
 
+    /// The clock stepped back.
+    pub(super) fn shift(&mut self, back: i64) {
+        self.at = self.at.saturating_sub(back);
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
     }
@@ -49,22 +56,6 @@ impl Commit {
 }
 
 impl Task {
-    /// Offsets that may be committed and are not.
-    pub(super) fn uncommitted(&self) -> Vec<(usize, i64)> {
-        self.inputs
-            .iter()
-            .enumerate()
-            .filter_map(|(index, input)| {
-                let watermark = input.offsets.watermark()?;
-                (input.committed != Some(watermark)).then_some((index, watermark))
-            })
-            .collect()
-    }
-
-    pub(super) fn is_dirty(&self) -> bool {
-        !self.changes.is_empty() || !self.uncommitted().is_empty()
-    }
-
     /// Takes the commit as far as it goes now.
     pub(super) fn advance_commit(&mut self, now: Timestamp) {
         loop {
@@ -73,19 +64,21 @@ impl Task {
                     self.commit.phase = Phase::Outputs {
                         mark: self.sends.mark(),
                         changes: self.changes.len(),
-                        offsets: self.uncommitted(),
+                        offsets: self.commit_points(),
                     };
                 }
                 Phase::Outputs { mark, changes, offsets } if self.sends.is_acknowledged(mark) => {
                     self.send_changes(changes);
-                    self.commit.phase = Phase::Changelog { mark: self.sends.mark(), offsets };
+                    self.commit.phase =
+                        Phase::Changelog { mark: self.sends.mark(), changes, offsets };
                 }
-                Phase::Changelog { mark, offsets } if self.sends.is_acknowledged(mark) => {
+                Phase::Changelog { mark, changes, offsets } if self.sends.is_acknowledged(mark) => {
                     if offsets.is_empty() {
                         self.commit.at = now.saturating_add(self.commit.interval_ms);
+                        self.settle_changes(changes);
                     } else {
                         self.commands.push(Command::Commit { offsets: offsets.clone() });
-                        self.commit.phase = Phase::Offsets { offsets };
+                        self.commit.phase = Phase::Offsets { changes, offsets };
                     }
                     return;
                 }
@@ -99,45 +92,22 @@ impl Task {
 
     pub(super) fn committed(&mut self, is_ok: bool, now: Timestamp) {
         let phase = std::mem::replace(&mut self.commit.phase, Phase::Idle);
-        let Phase::Offsets { offsets } = phase else {
+        let Phase::Offsets { changes, offsets } = phase else {
             self.commit.phase = phase;
             return;
         };
         self.commit.at = now.saturating_add(self.commit.interval_ms);
         if !is_ok {
             self.settings.metrics.commit_failed_total.inc();
+            for (index, _) in offsets {
+                if let Some(input) = self.inputs.get_mut(index) {
+                    input.is_touched = true;
+                }
+            }
             return;
         }
         self.settings.metrics.commit_total.inc();
-        for (index, offset) in offsets {
-            if let Some(input) = self.inputs.get_mut(index) {
-                input.committed = Some(offset);
-            }
-        }
-    }
-
-    /// Sends the oldest `count` changes, in order: a restore reads them in this order.
-    fn send_changes(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(change) = self.changes.pop_front() else { return };
-            self.send_change(change);
-        }
-    }
-
-    pub(super) fn send_change(&mut self, change: PendingChange) {
-        let Some(store) = self.stores.get(change.store) else { return };
-        let mut headers = Headers::new();
-        if let Some(source) = &change.source {
-            headers.push(SOURCE_HEADER, source.to_string());
-        }
-        let record = Outgoing {
-            topic: std::sync::Arc::clone(&store.topic),
-            partition: Some(self.partition),
-            key: Some(change.key),
-            value: change.value,
-            timestamp: None,
-            headers,
-        };
-        self.send(record, Purpose::Changelog);
+        self.set_points(offsets);
+        self.settle_changes(changes);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{Command, EntryId, PendingChange, Purpose, SENDS_MAX, SendId, Stage, Task};
+use super::{Command, EntryId, Purpose, SENDS_MAX, SendId, Stage, Task, after};
 use crate::{
-    context::{Context, Writes},
+    context::{Context, Punctuation, Writes},
     dead_letter::{Reason, letter},
     disposition::{Disposition, Failure, Retry},
     node::{GiveUp, Node, Opaque, Step},
@@ -14,7 +14,11 @@ use crate::{
 impl Task {
     /// Begins what is first in its lane, as far as limits allow.
     pub(super) fn begin_ready(&mut self, now: Timestamp) {
-        while !self.is_draining && !self.is_halted && self.sends.len() < SENDS_MAX {
+        while !self.is_draining
+            && !self.is_halted
+            && !self.is_abort_wanted
+            && self.sends.len() < SENDS_MAX
+        {
             let Some(id) = self.next_ready() else { return };
             self.begin(id, now);
         }
@@ -37,15 +41,21 @@ impl Task {
 
     fn begin(&mut self, id: EntryId, now: Timestamp) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let record = Arc::clone(&entry.record);
-        let node = self.inputs[entry.input].node;
+        let (input, record) = (entry.input, Arc::clone(&entry.record));
+        let node = self.inputs[input].node;
+        self.stream_time = self.stream_time.max(record.timestamp);
+        if let Some(failure) = self.take_refusal(input, record.position.offset) {
+            self.dead_letter(node, &record, &failure, 1, now, now);
+            self.finish(id, now);
+            return;
+        }
         let outcome = self.invoke(node, Some(&record), now, |node, ctx| node.begin(ctx, &record));
         match outcome {
             Ok((step, writes)) => {
-                self.apply(writes, Some(&record));
+                self.apply(writes, Some((input, &record)));
                 match step {
-                    Step::Done => self.finish(id),
-                    Step::Call(pending) => self.call(id, pending, now),
+                    Step::Done => self.finish(id, now),
+                    Step::Call(pending) => self.ask(id, pending, now),
                     Step::CallWhenAcknowledged(pending) => {
                         let mark = self.sends.mark();
                         if let Some(entry) = self.entries.get_mut(&id) {
@@ -57,6 +67,19 @@ impl Task {
                 }
             }
             Err(failure) => self.failed(id, None, failure, now),
+        }
+    }
+
+    /// Makes the call a record asks for, unless one made before an abort answers it.
+    fn ask(&mut self, id: EntryId, pending: Opaque, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Some(answer) = entry.answer.take() {
+            entry.stage = Stage::Calling { pending };
+            self.complete(id, Ok(answer), now);
+        } else if std::mem::take(&mut entry.is_call_out) {
+            entry.stage = Stage::Calling { pending };
+        } else {
+            self.call(id, pending, now);
         }
     }
 
@@ -102,18 +125,37 @@ impl Task {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.calls == call) else {
             return;
         };
-        let Stage::Calling { pending } = std::mem::replace(&mut entry.stage, Stage::Waiting) else {
+        if entry.is_call_out {
+            self.answered_late(id, call, answer);
             return;
-        };
-        let (record, calls) = (Arc::clone(&entry.record), entry.calls);
+        }
+        if !matches!(entry.stage, Stage::Calling { .. }) {
+            return;
+        }
         let took_ms = u64::try_from(now.saturating_sub(entry.called_at)).unwrap_or_default();
-        let node = self.inputs[entry.input].node;
-        let state = &mut self.nodes[node];
+        let state = &mut self.nodes[self.inputs[entry.input].node];
         state.in_flight = state.in_flight.saturating_sub(1);
         let metrics = &self.settings.metrics;
         metrics.calls_in_flight.with_label_values(&[&state.name]).dec();
         let took = std::time::Duration::from_millis(took_ms).as_secs_f64();
         metrics.call_seconds.with_label_values(&[&state.name]).observe(took);
+        self.complete(id, answer, now);
+    }
+
+    /// Finishes a called record with its answer.
+    fn complete(&mut self, id: EntryId, answer: Result<Opaque, Failure>, now: Timestamp) {
+        let is_transactional = self.is_transactional();
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Stage::Calling { pending } = std::mem::replace(&mut entry.stage, Stage::Waiting) else {
+            return;
+        };
+        let (input, record, calls) = (entry.input, Arc::clone(&entry.record), entry.calls);
+        let node = self.inputs[input].node;
+        if let Ok(answer) = &answer
+            && is_transactional
+        {
+            entry.answer = self.nodes[node].node.copy(answer);
+        }
         let completed = answer.and_then(|answer| {
             self.invoke(node, Some(&record), now, |node, ctx| {
                 node.complete(ctx, &pending, answer, calls)
@@ -121,10 +163,15 @@ impl Task {
         });
         match completed {
             Ok(((), writes)) => {
-                self.apply(writes, Some(&record));
-                self.finish(id);
+                self.apply(writes, Some((input, &record)));
+                self.finish(id, now);
             }
-            Err(failure) => self.failed(id, Some(pending), failure, now),
+            Err(failure) => {
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.answer = None;
+                }
+                self.failed(id, Some(pending), failure, now);
+            }
         }
     }
 
@@ -191,7 +238,7 @@ impl Task {
         }
     }
 
-    fn give_up(
+    pub(super) fn give_up(
         &mut self,
         id: EntryId,
         pending: Option<&Opaque>,
@@ -199,20 +246,20 @@ impl Task {
         now: Timestamp,
     ) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let (record, calls) = (Arc::clone(&entry.record), entry.calls);
-        let node = self.inputs[entry.input].node;
+        let (input, record, calls) = (entry.input, Arc::clone(&entry.record), entry.calls);
+        let node = self.inputs[input].node;
         let ended = self.invoke(node, Some(&record), now, |node, ctx| {
             node.give_up(ctx, pending, failure, calls)
         });
         match ended {
             Ok((GiveUp::Finished, writes)) => {
-                self.apply(writes, Some(&record));
-                self.finish(id);
+                self.apply(writes, Some((input, &record)));
+                self.finish(id, now);
             }
             Ok((GiveUp::DeadLetter, _)) => {
                 let (attempts, first) = (entry_attempts(self, id), self.first_failure(id, now));
                 self.dead_letter(node, &record, failure, attempts, first, now);
-                self.finish(id);
+                self.finish(id, now);
             }
             Err(failure) => {
                 let name = self.nodes[node].name.clone();
@@ -225,7 +272,7 @@ impl Task {
         self.entries.get(&id).and_then(|entry| entry.first_failure_at).unwrap_or(now)
     }
 
-    fn dead_letter(
+    pub(super) fn dead_letter(
         &mut self,
         node: usize,
         record: &Arc<RawRecord>,
@@ -251,6 +298,9 @@ impl Task {
     pub(super) fn refused(&mut self, send: SendId, failure: &Failure, now: Timestamp) {
         let Some(purpose) = self.sends.end(send) else { return };
         match (purpose, failure.disposition) {
+            (Purpose::Output(Some(record)), Disposition::DeadLetter) if self.is_transactional() => {
+                self.refuse_in_transaction(&record, failure);
+            }
             (Purpose::Output(Some(record)), Disposition::DeadLetter) => {
                 let input = self.inputs.iter().find(|input| input.topic == record.position.topic);
                 let node = input.map(|input| input.node).unwrap_or_default();
@@ -267,15 +317,33 @@ impl Task {
         }
     }
 
-    fn finish(&mut self, id: EntryId) {
+    fn finish(&mut self, id: EntryId, now: Timestamp) {
         let Some(entry) = self.entries.remove(&id) else { return };
         let input = &mut self.inputs[entry.input];
         input.offsets.finished(entry.record.position.offset);
         input.buffered = input.buffered.saturating_sub(1);
-        let name = &self.nodes[input.node].name;
-        self.settings.metrics.process_total.with_label_values(&[name]).inc();
+        input.is_touched = true;
+        let node = input.node;
+        self.nodes[node].processed.inc();
         if let Some(next) = self.lanes.leave(&entry.lane) {
             self.ready.push_back(next);
+        }
+        if self.is_transactional() {
+            self.handled.push((id, entry));
+        }
+        self.punctuate_on_stream_time(node, now);
+    }
+
+    /// Punctuates a node once where stream time has passed a multiple of its interval. Not again for
+    /// every multiple that was skipped: what a punctuation does it does for the time it is called at.
+    pub(super) fn punctuate_on_stream_time(&mut self, index: usize, now: Timestamp) {
+        let stream_time = self.stream_time;
+        let node = &mut self.nodes[index];
+        let Some(every) = node.stream_every_ms else { return };
+        let at = *node.stream_at.get_or_insert(after(stream_time, every));
+        if stream_time >= at {
+            node.stream_at = Some(after(stream_time, every));
+            self.punctuate_node(index, Punctuation::StreamTime, now);
         }
     }
 
@@ -289,25 +357,44 @@ impl Task {
                 return;
             }
             node.punctuate_at = now.saturating_add(every);
-            self.settings.metrics.punctuate_total.with_label_values(&[&node.name]).inc();
-            match self.invoke(index, None, now, |node, ctx| node.punctuate(ctx)) {
-                Ok(((), writes)) => self.apply(writes, None),
-                Err(failure) if matches!(failure.disposition, Disposition::Retry(_)) => {
-                    tracing::warn!(error = failure.message, "punctuation failed; next time again");
-                }
-                Err(failure) => {
-                    let name = self.nodes[index].name.clone();
-                    self.halt(&name, None, failure.message);
-                }
+            self.punctuate_node(index, Punctuation::WallClock, now);
+        }
+    }
+
+    fn punctuate_node(&mut self, index: usize, punctuation: Punctuation, now: Timestamp) {
+        let name = &self.nodes[index].name;
+        self.settings.metrics.punctuate_total.with_label_values(&[name]).inc();
+        let punctuated =
+            self.invoke_for(index, None, Some(punctuation), now, |node, ctx| node.punctuate(ctx));
+        match punctuated {
+            Ok(((), writes)) => self.apply(writes, None),
+            Err(failure) if matches!(failure.disposition, Disposition::Retry(_)) => {
+                tracing::warn!(error = failure.message, "punctuation failed; next time again");
+            }
+            Err(failure) => {
+                let name = self.nodes[index].name.clone();
+                self.halt(&name, None, failure.message);
             }
         }
     }
 
-    /// Runs user code with a context of its own; what it wrote comes back beside its answer.
-    fn invoke<R>(
+    /// Runs user code for a record.
+    pub(super) fn invoke<R>(
         &mut self,
         node: usize,
         record: Option<&Arc<RawRecord>>,
+        now: Timestamp,
+        call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<R, Failure>,
+    ) -> Result<(R, Writes), Failure> {
+        self.invoke_for(node, record, None, now, call)
+    }
+
+    /// Runs user code with a context of its own; what it wrote comes back beside its answer.
+    fn invoke_for<R>(
+        &mut self,
+        node: usize,
+        record: Option<&Arc<RawRecord>>,
+        punctuation: Option<Punctuation>,
         now: Timestamp,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<R, Failure>,
     ) -> Result<(R, Writes), Failure> {
@@ -318,32 +405,19 @@ impl Task {
             origin: record.map(|record| (&record.position, &record.headers)),
             run_id: self.settings.run_id.as_deref(),
             connections: &state.connections,
+            punctuation,
             stores: &self.state,
             sinks: &mut self.sinks,
-            writes: Writes::default(),
+            writes: std::mem::take(&mut self.spare_writes),
         };
-        let answer = call(state.node.as_mut(), &mut context)?;
-        Ok((answer, context.writes))
-    }
-
-    /// Makes what a call wrote happen: outputs and ledger entries at once, state changes at the
-    /// next commit.
-    fn apply(&mut self, writes: Writes, record: Option<&Arc<RawRecord>>) {
-        for outgoing in writes.sends {
-            self.send(outgoing, Purpose::Output(record.map(Arc::clone)));
-        }
-        for change in writes.changes {
-            self.state[change.store].apply(change.key.clone(), change.value.clone());
-            let pending = PendingChange {
-                store: change.store,
-                key: change.key,
-                value: change.value,
-                source: record.map(|record| record.position.clone()),
-            };
-            if self.stores[change.store].is_ledger {
-                self.send_change(pending);
-            } else {
-                self.changes.push_back(pending);
+        match call(state.node.as_mut(), &mut context) {
+            Ok(answer) => Ok((answer, context.writes)),
+            Err(failure) => {
+                let mut writes = context.writes;
+                writes.sends.clear();
+                writes.changes.clear();
+                self.spare_writes = writes;
+                Err(failure)
             }
         }
     }
@@ -352,6 +426,13 @@ impl Task {
         let id = self.sends.begin(purpose);
         self.settings.metrics.sends_total.inc();
         self.commands.push(Command::Send { id, record });
+    }
+}
+
+impl Task {
+    /// Records on their way.
+    pub(crate) fn sends_len(&self) -> usize {
+        self.sends.len()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records on their way to the broker.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::record::RawRecord;
 
@@ -22,35 +22,53 @@ pub(crate) enum Purpose {
 /// Follows records until the broker has acknowledged them.
 #[derive(Debug, Default)]
 pub(crate) struct Sends {
-    next: u64,
-    on_the_way: BTreeMap<SendId, Purpose>,
+    /// Id of the first of `on_the_way`.
+    first: u64,
+    /// By id; acknowledged ones are empty until everything before them is too.
+    on_the_way: VecDeque<Option<Purpose>>,
+    count: usize,
 }
 
 impl Sends {
     pub(crate) fn begin(&mut self, purpose: Purpose) -> SendId {
-        let id = SendId(self.next);
-        self.next = self.next.saturating_add(1);
-        self.on_the_way.insert(id, purpose);
+        let id = self.mark();
+        self.on_the_way.push_back(Some(purpose));
+        self.count = self.count.saturating_add(1);
         id
     }
 
     /// Takes a record off the list; `None` when it was not on it.
     pub(crate) fn end(&mut self, id: SendId) -> Option<Purpose> {
-        self.on_the_way.remove(&id)
+        let index = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        let purpose = self.on_the_way.get_mut(index)?.take()?;
+        self.count = self.count.saturating_sub(1);
+        while let Some(None) = self.on_the_way.front() {
+            self.on_the_way.pop_front();
+            self.first = self.first.saturating_add(1);
+        }
+        Some(purpose)
+    }
+
+    /// Forgets all of them: their transaction is decided.
+    pub(crate) fn clear(&mut self) {
+        self.first = self.mark().0;
+        self.on_the_way.clear();
+        self.count = 0;
     }
 
     /// The id the next record will get: everything sent so far is below it.
     pub(crate) fn mark(&self) -> SendId {
-        SendId(self.next)
+        SendId(self.first.saturating_add(u64::try_from(self.on_the_way.len()).unwrap_or(u64::MAX)))
     }
 
     /// Whether everything below the mark is acknowledged.
     pub(crate) fn is_acknowledged(&self, mark: SendId) -> bool {
-        self.on_the_way.first_key_value().is_none_or(|(oldest, _)| *oldest >= mark)
+        // The first one is always on its way; where there is none, everything is acknowledged.
+        self.on_the_way.is_empty() || self.first >= mark.0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.on_the_way.len()
+        self.count
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Commit, Input, Lanes, NodeState, OffsetTracker, RetryPolicy, Sends, Store, Task};
+use super::{
+    BUFFERED_RECORDS_MAX, Commit, Input, Lanes, NodeState, OffsetTracker, RetryPolicy, Sends,
+    Serial, Store, Task,
+};
 use crate::{
-    context::SinkState,
+    context::{SinkState, Writes},
     metrics::Metrics,
     names::Names,
     record::Timestamp,
-    store::KeyValueStore,
-    topology::{StoreKind, Topology},
+    store::State,
+    topology::{Order, StoreKind, Topology},
+    topology_file::Guarantee,
     wire::{EncodeError, Encoder, Schemas},
 };
 
@@ -23,6 +27,10 @@ pub(crate) struct Environment {
     pub(crate) names: Names,
     pub(crate) retry: RetryPolicy,
     pub(crate) commit_interval: Duration,
+    /// What the application asks for; a sub-topology may get less.
+    pub(crate) guarantee: Guarantee,
+    /// Whether what is committed is kept on disk.
+    pub(crate) is_durable: bool,
     pub(crate) seed: u64,
 }
 
@@ -33,6 +41,8 @@ pub(crate) struct TaskSettings {
     pub(crate) run_id: Option<String>,
     pub(crate) retry: RetryPolicy,
     pub(crate) metrics: Metrics,
+    pub(crate) guarantee: Guarantee,
+    pub(crate) is_durable: bool,
 }
 
 impl Task {
@@ -52,13 +62,22 @@ impl Task {
             let encoder = Encoder::new(id, sink.schema)?;
             sinks.push(SinkState { topic: names.written(&sink.topic).into(), encoder });
         }
-        let inputs = spec.sources.iter().map(|source| Input {
-            topic: names.read(&source.topic).into(),
-            node: source.node.unwrap_or_default(),
-            offsets: OffsetTracker::default(),
-            committed: None,
-            buffered: 0,
-            is_paused: false,
+        let inputs = spec.sources.iter().map(|source| {
+            let node = source.node.unwrap_or_default();
+            let calls = spec.nodes.get(node).map_or(0, |node| node.options.in_flight_max);
+            Input {
+                topic: names.read(&source.topic).into(),
+                node,
+                order: spec.nodes.get(node).map_or(Order::Partition, |node| node.order),
+                offsets: OffsetTracker::default(),
+                committed: None,
+                is_touched: false,
+                buffered: 0,
+                buffered_max: BUFFERED_RECORDS_MAX.max(calls.saturating_mul(4)),
+                is_paused: false,
+                blocked: None,
+                serial: Serial::default(),
+            }
         });
         let nodes = spec.nodes.iter().map(|node| {
             let every = node.punctuate_every.map(millis);
@@ -66,18 +85,24 @@ impl Task {
                 name: node.name.clone(),
                 node: (node.supplier)(Arc::clone(schemas)),
                 connections: node.connections.clone(),
-                order: node.order,
                 in_flight_max: node.options.in_flight_max,
                 in_flight: 0,
+                max_block_ms: millis(node.options.max_block),
                 punctuate_every_ms: every,
                 punctuate_at: now.saturating_add(every.unwrap_or_default()),
+                stream_every_ms: node.punctuate_on_stream_time.map(millis),
+                stream_at: None,
+                processed: metrics.process_total.with_label_values(&[&node.name]),
             }
         });
         let stores = spec.stores.iter().map(|store| Store {
             topic: names.written(&store.topic(&topology.application_id)).into(),
+            kind: store.kind,
             is_ledger: store.kind == StoreKind::Ledger,
         });
+        let state = spec.stores.iter().map(|store| State::new(store.kind));
         Ok(Self {
+            sub,
             partition,
             settings: TaskSettings {
                 application_id: topology.application_id.clone(),
@@ -85,11 +110,13 @@ impl Task {
                 run_id: names.run_id().map(str::to_owned),
                 retry: environment.retry,
                 metrics: metrics.clone(),
+                guarantee: spec.guarantee(environment.guarantee),
+                is_durable: environment.is_durable && !spec.stores.is_empty(),
             },
             inputs: inputs.collect(),
             nodes: nodes.collect(),
             stores: stores.collect(),
-            state: spec.stores.iter().map(|_| KeyValueStore::default()).collect(),
+            state: state.collect(),
             sinks,
             entries: HashMap::new(),
             next_entry: 0,
@@ -101,6 +128,14 @@ impl Task {
             changes: std::collections::VecDeque::new(),
             commit: Commit::new(millis(environment.commit_interval), now),
             stream_time: 0,
+            committed_stream_time: 0,
+            handled: Vec::new(),
+            refused: HashMap::new(),
+            is_abort_wanted: false,
+            is_held: false,
+            held_answers: Vec::new(),
+            spare_writes: Writes::default(),
+            last_now: now,
             is_draining: false,
             is_halted: false,
             rng: fastrand::Rng::with_seed(environment.seed ^ u64::from(partition.unsigned_abs())),

@@ -17,8 +17,14 @@ use crate::{
     names::Names,
     processor::Value,
     record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp},
-    task::{Command, Environment, Event, Halt, RetryPolicy, Task, restore::is_committed},
-    topology::{Store, Topology},
+    task::{
+        Command, Environment, Event, Halt, RetryPolicy, Task,
+        commit_point::CommitPoint,
+        restore::entries,
+        transaction::{Offsets, Progress, Transaction, TransactionError, Transactional},
+    },
+    topology::{DedupeStore, Store, Topology},
+    topology_file::Guarantee,
     wire::{Decoder, Encoder, LocalSchemas, Schemas, keep},
 };
 
@@ -50,12 +56,41 @@ pub struct TestDriver {
     schemas: LocalSchemas,
     tasks: Vec<Running>,
     log: BTreeMap<String, Vec<RawRecord>>,
-    committed: HashMap<String, i64>,
+    committed: HashMap<String, CommitPoint>,
+    transaction: Transaction,
+    open: Open,
     read_to: HashMap<String, usize>,
     now: Timestamp,
     runtime: tokio::runtime::Runtime,
     halt: Option<Halt>,
     is_committing: bool,
+}
+
+/// What the open transaction holds.
+#[derive(Default)]
+struct Open {
+    sent: Vec<Outgoing>,
+    offsets: Offsets,
+}
+
+impl Transactional for Open {
+    fn begin(&mut self) -> Result<(), TransactionError> {
+        Ok(())
+    }
+
+    fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError> {
+        self.offsets.clone_from(offsets);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), TransactionError> {
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), TransactionError> {
+        *self = Self::default();
+        Ok(())
+    }
 }
 
 struct Running {
@@ -64,9 +99,14 @@ struct Running {
 }
 
 impl TestDriver {
-    /// Starts the topology. Every record is committed at once unless
+    /// Starts the topology, at least once. Every record is committed at once unless
     /// [`TestDriver::hold_commits`] says otherwise.
     pub fn new(topology: Topology) -> Result<Self, DriverError> {
+        Self::with_guarantee(topology, Guarantee::AtLeastOnce)
+    }
+
+    /// Starts the topology under a guarantee. Under exactly-once, topics show what is committed.
+    pub fn with_guarantee(topology: Topology, guarantee: Guarantee) -> Result<Self, DriverError> {
         let schemas = LocalSchemas::default();
         let mut schema_ids = HashMap::new();
         for sink in topology.subs.iter().flat_map(|sub| &sub.sinks) {
@@ -80,6 +120,8 @@ impl TestDriver {
             names: Names::default(),
             retry: RetryPolicy::default(),
             commit_interval: Duration::ZERO,
+            guarantee,
+            is_durable: false,
             seed: 1,
         };
         let runtime =
@@ -91,6 +133,8 @@ impl TestDriver {
             tasks: Vec::new(),
             log: BTreeMap::new(),
             committed: HashMap::new(),
+            transaction: Transaction::new(0, START),
+            open: Open::default(),
             read_to: HashMap::new(),
             now: START,
             runtime,
@@ -202,7 +246,7 @@ impl TestDriver {
 
     /// The committed offset of a topic; `None` before the first commit.
     pub fn committed(&self, topic: &str) -> Option<i64> {
-        self.committed.get(topic).copied()
+        self.committed.get(topic).map(|point| point.offset)
     }
 
     /// Looks into a store.
@@ -215,6 +259,13 @@ impl TestDriver {
             index: store.index,
             types: PhantomData,
         }
+    }
+
+    /// How many ids a dedupe store remembers.
+    pub fn remembered(&self, store: &DedupeStore) -> usize {
+        let id = store.id();
+        let task = self.tasks.get(id.sub).map(|running| &running.task);
+        task.and_then(|task| task.state(id.index)).map_or(0, |state| state.len())
     }
 
     /// Why the application stopped, when it did.
@@ -250,37 +301,45 @@ impl TestDriver {
 
     fn start(&mut self) -> Result<(), DriverError> {
         self.tasks.clear();
+        self.transaction = Transaction::new(0, self.now);
+        self.open = Open::default();
         for sub in 0..self.topology.subs.len() {
             let mut task =
                 Task::new(&self.topology, sub, 0, &self.environment, self.now).map_err(text)?;
             let topics: Vec<Arc<str>> = task.input_topics().cloned().collect();
-            let mut positions = Vec::new();
+            let (mut positions, mut starts) = (Vec::new(), Vec::new());
             for (index, topic) in topics.iter().enumerate() {
-                let committed = self.committed.get(&**topic).copied();
-                if let Some(offset) = committed {
-                    task.set_committed(index, offset);
-                }
-                positions.push(usize::try_from(committed.unwrap_or_default()).unwrap_or_default());
+                // As a stream thread does: the first offset is committed before the first record.
+                let committed = self.committed.entry(topic.to_string()).or_default().clone();
+                positions.push(usize::try_from(committed.offset).unwrap_or_default());
+                starts.push((index, committed));
             }
-            self.restore(&mut task);
+            self.restore(&mut task)?;
+            for (index, point) in starts {
+                task.set_committed(index, point);
+            }
             self.tasks.push(Running { task, positions });
         }
         Ok(())
     }
 
-    fn restore(&self, task: &mut Task) {
+    fn restore(&self, task: &mut Task) -> Result<(), DriverError> {
         let changelogs: Vec<_> =
-            task.changelogs().map(|(i, topic, ledger)| (i, Arc::clone(topic), ledger)).collect();
-        for (store, topic, is_ledger) in changelogs {
+            task.changelogs().map(|(i, topic, kind)| (i, Arc::clone(topic), kind)).collect();
+        let is_handled = |source: &Position| {
+            self.committed.get(&*source.topic).is_some_and(|point| point.covers(source.offset))
+        };
+        for (store, topic, kind) in changelogs {
             for record in self.records(&topic) {
-                let of = |source: &Position| self.committed.get(&*source.topic).copied();
-                if let Some(key) = &record.key
-                    && (is_ledger || is_committed(&record.headers, of))
-                {
-                    task.restore(store, key.clone(), record.value.clone());
-                }
+                entries(record, kind, is_handled, |entry| {
+                    if entry.is_committed {
+                        task.restore(store, entry.key, entry.value);
+                    }
+                })
+                .map_err(text)?;
             }
         }
+        Ok(())
     }
 
     /// Feeds, ticks and carries out until nothing moves.
@@ -290,6 +349,7 @@ impl TestDriver {
             for index in 0..self.tasks.len() {
                 has_moved |= self.step(index);
             }
+            has_moved |= self.is_committing && self.transact();
             if !has_moved || self.halt.is_some() {
                 return;
             }
@@ -318,7 +378,15 @@ impl TestDriver {
     }
 
     fn carry_out(&mut self, index: usize, topics: &[Arc<str>], command: Command) -> bool {
+        let is_transactional =
+            self.tasks.get(index).is_some_and(|running| running.task.is_transactional());
         let event = match command {
+            Command::Send { record, .. } if is_transactional => {
+                if self.transaction.open(&mut self.open).is_ok() {
+                    self.open.sent.push(record);
+                }
+                return true;
+            }
             Command::Send { id, record } => {
                 self.append(record);
                 Event::Acknowledged(id)
@@ -338,7 +406,7 @@ impl TestDriver {
                 }
                 Event::Committed { is_ok: true }
             }
-            Command::Pause { .. } | Command::Resume { .. } => return false,
+            Command::Pause { .. } | Command::Resume { .. } | Command::Save(_) => return false,
             Command::Halt(halt) => {
                 self.halt = Some(halt);
                 return true;
@@ -348,6 +416,37 @@ impl TestDriver {
             running.task.handle(event, self.now);
         }
         true
+    }
+
+    /// Takes the transaction a step on.
+    fn transact(&mut self) -> bool {
+        let tasks = self.tasks.iter_mut().map(|running| &mut running.task);
+        let mut tasks: Vec<&mut Task> = tasks.filter(|task| task.is_transactional()).collect();
+        match self.transaction.step(&mut tasks, &mut self.open, true, self.now) {
+            Progress::Waiting => false,
+            Progress::HandOver => {
+                // What the tasks sent last is taken up before the next step.
+                for index in 0..self.tasks.len() {
+                    let commands =
+                        self.tasks.get_mut(index).map(|running| running.task.take_commands());
+                    for command in commands.into_iter().flatten() {
+                        self.carry_out(index, &[], command);
+                    }
+                }
+                true
+            }
+            Progress::Committed => {
+                let Open { sent, offsets } = std::mem::take(&mut self.open);
+                for record in sent {
+                    self.append(record);
+                }
+                for (topic, _, point) in offsets {
+                    self.committed.insert(topic.to_string(), point);
+                }
+                true
+            }
+            Progress::Aborted | Progress::Fatal(_) => true,
+        }
     }
 
     fn append(&mut self, record: Outgoing) {
@@ -373,13 +472,14 @@ pub struct StoreView<'a, K, V> {
 impl<K: Key, V: DeserializeOwned> StoreView<'_, K, V> {
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<V> {
-        let state = self.task.and_then(|task| task.state(self.index))?;
+        let state = self.task.and_then(|task| task.state(self.index))?.key_value()?;
         state.get(&key.encode()).and_then(|bytes| serde_json::from_slice(bytes).ok())
     }
 
     /// Every entry.
     pub fn all(&self) -> Vec<(K, V)> {
-        let Some(state) = self.task.and_then(|task| task.state(self.index)) else {
+        let state = self.task.and_then(|task| task.state(self.index));
+        let Some(state) = state.and_then(|state| state.key_value()) else {
             return Vec::new();
         };
         let bounds = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);

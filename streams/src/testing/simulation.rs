@@ -22,7 +22,10 @@ use crate::{
     disposition::Failure,
     key::Key as _,
     node::{CallFuture, Opaque},
-    task::{Command, EntryId, Environment, Event, Task, restore::is_committed},
+    task::{
+        Command, EntryId, Environment, Event, Task, commit_point::CommitPoint, restore::entries,
+    },
+    topology_file::Guarantee,
     wire::{Decoder, Encoder, LocalSchemas, Schemas as _, keep},
 };
 
@@ -49,7 +52,7 @@ struct Running {
     positions: Vec<usize>,
     is_paused: Vec<bool>,
     calls: Vec<(EntryId, u32, CallFuture)>,
-    commits: Vec<Vec<(usize, i64)>>,
+    commits: Vec<Vec<(usize, CommitPoint)>>,
 }
 
 struct Story {
@@ -88,6 +91,8 @@ impl Story {
             names: Names::default(),
             retry: RetryPolicy::default(),
             commit_interval: Duration::from_millis(30),
+            guarantee: Guarantee::AtLeastOnce,
+            is_durable: false,
             seed,
         };
         let mut story = Self {
@@ -131,16 +136,17 @@ impl Story {
             for partition in 0..PARTITIONS {
                 let task = Task::new(&self.topology, sub, partition, &self.environment, self.now);
                 let mut task = task.unwrap();
-                let mut positions = Vec::new();
+                let (mut positions, mut starts) = (Vec::new(), Vec::new());
                 let topics: Vec<_> = task.input_topics().cloned().collect();
                 for (input, topic) in topics.iter().enumerate() {
-                    let committed = self.broker.committed(topic, partition);
-                    if let Some(offset) = committed {
-                        task.set_committed(input, offset);
-                    }
-                    positions.push(usize::try_from(committed.unwrap_or(0)).unwrap());
+                    let committed = self.broker.committed(topic, partition).unwrap_or_default();
+                    positions.push(usize::try_from(committed.offset).unwrap());
+                    starts.push((input, committed));
                 }
                 self.restore(&mut task, partition);
+                for (input, point) in starts {
+                    task.set_committed(input, point);
+                }
                 self.running.push(Running {
                     sub,
                     partition,
@@ -156,17 +162,19 @@ impl Story {
 
     fn restore(&self, task: &mut Task, partition: i32) {
         let logs: Vec<_> =
-            task.changelogs().map(|(i, topic, ledger)| (i, Arc::clone(topic), ledger)).collect();
-        for (store, topic, is_ledger) in logs {
+            task.changelogs().map(|(i, topic, kind)| (i, Arc::clone(topic), kind)).collect();
+        for (store, topic, kind) in logs {
             for record in self.broker.records(&topic, partition) {
-                let is_wanted = is_ledger
-                    || self.planted == Planted::RestoreEverything
-                    || is_committed(&record.headers, |source| {
-                        self.broker.committed(&source.topic, source.partition)
-                    });
-                if let (Some(key), true) = (&record.key, is_wanted) {
-                    task.restore(store, key.clone(), record.value.clone());
-                }
+                let is_handled = |source: &crate::Position| {
+                    let point = self.broker.committed(&source.topic, source.partition);
+                    point.is_some_and(|point| point.covers(source.offset))
+                };
+                entries(&record, kind, is_handled, |entry| {
+                    if entry.is_committed || self.planted == Planted::RestoreEverything {
+                        task.restore(store, entry.key, entry.value);
+                    }
+                })
+                .unwrap();
             }
         }
     }
@@ -250,6 +258,7 @@ impl Story {
                 Command::Commit { offsets } => running.commits.push(offsets),
                 Command::Pause { input } => running.is_paused[input] = true,
                 Command::Resume { input } => running.is_paused[input] = false,
+                Command::Save(_) => {}
                 Command::Halt(halt) => panic!("halted: {halt}"),
             }
         }
@@ -291,7 +300,7 @@ impl Story {
                     let end = self.broker.records(topic, running.partition).len();
                     let committed = self.broker.committed(topic, running.partition);
                     running.positions[input] == end
-                        && (end == 0 || committed == i64::try_from(end).ok())
+                        && (end == 0 || committed.map(|c| c.offset) == i64::try_from(end).ok())
                 });
                 is_finished.all(|is_finished| is_finished)
                     && running.calls.is_empty()
@@ -357,7 +366,7 @@ impl Story {
         self.running
             .iter()
             .filter(|running| running.sub == 0)
-            .filter_map(|running| running.task.state(index)?.get(key.as_bytes()))
+            .filter_map(|running| running.task.state(index)?.key_value()?.get(key.as_bytes()))
             .find_map(|bytes| serde_json::from_slice(bytes).ok())
     }
 }

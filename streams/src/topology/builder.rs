@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Effects, Error, NodeSpec, Order, Sink, SinkId, SinkSpec, Source, SourceSpec, Store, StoreId,
-    StoreKind, StoreSpec, SubTopology, Supplier, Topology,
+    DedupeStore, Effects, Error, NodeSpec, Order, Sink, SinkId, SinkSpec, Source, SourceSpec,
+    Store, StoreId, StoreKind, StoreSpec, SubTopology, Supplier, Topology,
 };
 use crate::{
     context::Connections,
@@ -129,6 +129,14 @@ impl SubTopologyBuilder<'_> {
         self.any_store(name, StoreKind::State)
     }
 
+    /// A store of ids that were seen, for dropping repeats: ids are remembered for `window` of stream
+    /// time and forgotten in whole buckets. Its changelog is `<app>-<name>-changelog`, deleted by
+    /// Kafka after the window.
+    pub fn dedupe_store(&mut self, name: &str, window: Duration) -> DedupeStore {
+        let store: Store<Vec<u8>, ()> = self.any_store(name, StoreKind::Seen { window });
+        DedupeStore::new(self.index, store.index, name)
+    }
+
     /// An HTTP client without redirects and with timeouts; refused unless effects are declared.
     pub fn http_client(&self) -> Result<reqwest::Client, Error> {
         if self.sub().effects == Effects::None {
@@ -240,6 +248,7 @@ impl SubTopologyBuilder<'_> {
             options,
             connections: Connections { sub: sub_index, ..Connections::default() },
             punctuate_every: None,
+            punctuate_on_stream_time: None,
             supplier,
         });
         NodeBuilder { sub: SubTopologyBuilder { builder: self.builder, index: sub_index }, index }
@@ -307,6 +316,13 @@ impl NodeBuilder<'_> {
     /// Calls its `punctuate` by wall-clock time.
     pub fn punctuate_every(&mut self, every: Duration) -> &mut Self {
         self.spec().punctuate_every = Some(every);
+        self
+    }
+
+    /// Calls its `punctuate` by the records' own time: once whenever stream time passes a multiple of
+    /// `every`. Replays punctuate at the same records.
+    pub fn punctuate_on_stream_time(&mut self, every: Duration) -> &mut Self {
+        self.spec().punctuate_on_stream_time = Some(every);
         self
     }
 

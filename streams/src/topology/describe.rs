@@ -40,6 +40,9 @@ fn block(out: &mut String, sub: &SubTopology, application_id: &str) -> std::fmt:
         if let Some(every) = node.punctuate_every {
             writeln!(out, "    punctuated every {every:?}")?;
         }
+        if let Some(every) = node.punctuate_on_stream_time {
+            writeln!(out, "    punctuated every {every:?} of stream time")?;
+        }
     }
     for store in &sub.stores {
         writeln!(out, "  store {} (topic: {})", store.name, store.topic(application_id))?;

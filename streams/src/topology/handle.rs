@@ -72,3 +72,27 @@ handle!(
     StoreId,
     /// A store without its types.
 );
+
+/// A store of ids that were seen, made with
+/// [`dedupe_store`](crate::topology::SubTopologyBuilder::dedupe_store).
+#[derive(Clone, Debug)]
+pub struct DedupeStore {
+    id: StoreId,
+    name: Arc<str>,
+}
+
+impl DedupeStore {
+    pub(crate) fn new(sub: usize, index: usize, name: &str) -> Self {
+        Self { id: StoreId { sub, index }, name: Arc::from(name) }
+    }
+
+    /// The name it was declared with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The handle to connect a processor with.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+}

@@ -55,6 +55,61 @@ pub struct TopicSpec {
     pub configs: BTreeMap<&'static str, String>,
 }
 
+impl TopicSpec {
+    /// The changelog of a store, or an effect ledger, outside any declaration.
+    pub(crate) fn changelog(
+        name: String,
+        kind: TopicKind,
+        app: &str,
+        partitions: i32,
+        replication: i32,
+    ) -> Self {
+        let configs = compaction();
+        Self { name, kind, owner: Some(app.to_owned()), partitions, replication, configs }
+    }
+
+    /// The changelog of a dedupe store.
+    pub(crate) fn dedupe_changelog(
+        name: String,
+        app: &str,
+        partitions: i32,
+        replication: i32,
+        window: Duration,
+    ) -> Self {
+        let configs = forgetting(window);
+        let kind = TopicKind::Changelog;
+        Self { name, kind, owner: Some(app.to_owned()), partitions, replication, configs }
+    }
+
+    /// Dead letters outside any declaration.
+    pub(crate) fn dead_letters(name: String, app: &str, partitions: i32, replication: i32) -> Self {
+        let configs = BTreeMap::from([
+            ("cleanup.policy", Cleanup::Delete.as_str().to_owned()),
+            ("retention.ms", millis(DEAD_LETTER_RETENTION)),
+        ]);
+        let kind = TopicKind::DeadLetters;
+        Self { name, kind, owner: Some(app.to_owned()), partitions, replication, configs }
+    }
+}
+
+fn compaction() -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("cleanup.policy", Cleanup::Compact.as_str().to_owned()),
+        ("min.compaction.lag.ms", millis(COMPACTION_LAG)),
+        ("delete.retention.ms", millis(TOMBSTONE_RETENTION)),
+    ])
+}
+
+/// Ids are forgotten by their store after the window; a bucket is an eighth of it, and a day more
+/// covers clocks and late records.
+fn forgetting(window: Duration) -> BTreeMap<&'static str, String> {
+    let kept = window.saturating_add(window / 4).saturating_add(DAY);
+    BTreeMap::from([
+        ("cleanup.policy", Cleanup::Delete.as_str().to_owned()),
+        ("retention.ms", millis(kept)),
+    ])
+}
+
 impl TopologyFile {
     /// Every topic that must be there under `profile`, sorted by name.
     pub fn topics_for(&self, profile: &Profile) -> Vec<TopicSpec> {
@@ -178,9 +233,7 @@ fn compacted(
     profile: &Profile,
 ) -> TopicSpec {
     let mut configs = base(profile, profile.max_message_bytes);
-    configs.insert("cleanup.policy", Cleanup::Compact.as_str().to_owned());
-    configs.insert("min.compaction.lag.ms", millis(COMPACTION_LAG));
-    configs.insert("delete.retention.ms", millis(TOMBSTONE_RETENTION));
+    configs.extend(compaction());
     let replication = profile.replication;
     TopicSpec { name, kind, owner: Some(app.id.clone()), partitions, replication, configs }
 }

@@ -38,6 +38,41 @@ pub enum SchemaError {
     },
 }
 
+/// Ids that the program knows by itself, where there is no registry.
+#[derive(Clone, Debug, Default)]
+pub struct FixedSchemas {
+    by_id: HashMap<u32, &'static Schema>,
+}
+
+impl FixedSchemas {
+    /// No ids yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the schema of an id; it is kept for the life of the process.
+    #[must_use]
+    pub fn with(mut self, id: u32, schema: Schema) -> Self {
+        self.by_id.insert(id, keep(schema));
+        self
+    }
+}
+
+impl Schemas for FixedSchemas {
+    fn pin(&self, topic: &str, schema: &Schema) -> Result<u32, SchemaError> {
+        let mut known = self.by_id.iter().filter(|(_, known)| ***known == *schema);
+        known.next().map(|(id, _)| *id).ok_or_else(|| SchemaError::Unknown {
+            message: format!("no id was given for the schema of topic `{topic}`"),
+        })
+    }
+
+    fn resolve(&self, id: u32) -> Result<&'static Schema, SchemaError> {
+        self.by_id.get(&id).copied().ok_or_else(|| SchemaError::Unknown {
+            message: format!("no schema was given for id {id}"),
+        })
+    }
+}
+
 /// A registry in memory, for the test driver: ids in order of first sight.
 #[derive(Clone, Debug, Default)]
 pub struct LocalSchemas {

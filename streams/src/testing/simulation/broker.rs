@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     record::{Headers, Outgoing, Position, RawRecord},
-    task::SendId,
+    task::{SendId, commit_point::CommitPoint},
 };
 
 /// How the broker treats what is on its way when the process dies.
@@ -28,7 +28,7 @@ pub(super) struct Broker {
     logs: HashMap<Place, Vec<RawRecord>>,
     /// Per partition, in order: who sent it, under which id.
     on_the_way: BTreeMap<Place, VecDeque<(usize, SendId, Outgoing)>>,
-    committed: HashMap<Place, i64>,
+    committed: HashMap<Place, CommitPoint>,
     pub(super) fault: Fault,
 }
 
@@ -92,11 +92,11 @@ impl Broker {
         self.logs.get(&place).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(super) fn committed(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.committed.get(&(Arc::from(topic), partition)).copied()
+    pub(super) fn committed(&self, topic: &str, partition: i32) -> Option<CommitPoint> {
+        self.committed.get(&(Arc::from(topic), partition)).cloned()
     }
 
-    pub(super) fn commit(&mut self, topic: &Arc<str>, partition: i32, offset: i64) {
+    pub(super) fn commit(&mut self, topic: &Arc<str>, partition: i32, offset: CommitPoint) {
         self.committed.insert((Arc::clone(topic), partition), offset);
     }
 

@@ -1,0 +1,154 @@
+//! Which ids were seen: the memory behind "never twice", for a window of stream time.
+//!
+//! Ids lie in buckets by the timestamp they came with, an eighth of the window long, and a bucket is
+//! forgotten whole when the last moment in it is older than the window. So nothing is deleted one by
+//! one, and an id is remembered for the window and up to an eighth more
+//! (`id_is_known_for_the_window_and_forgotten_an_eighth_later`).
+//!
+//! Memory: 20 to 24 bytes an id.
+
+use std::{collections::BTreeMap, ops::Bound, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+mod batch;
+mod ids;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use batch::{IDS_A_RECORD_MAX, decode_batch, encode_batch};
+
+use ids::{Ids, SHARDS};
+
+/// Buckets per window. More would forget more sharply, and every id is looked up in each.
+const BUCKETS_PER_WINDOW: i64 = 8;
+
+/// The id of anything: the first 128 bits of its SHA-256. Two different ones that agree are not to be
+/// found by accident (one chance in 10^20 among 10^9 ids), nor by intent.
+pub(crate) fn id_of(bytes: &[u8]) -> u128 {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    digest.first_chunk().map(|front| u128::from_be_bytes(*front)).unwrap_or_default()
+}
+
+/// A piece of the whole, for a snapshot that is written between commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slice {
+    bucket: i64,
+    shard: usize,
+}
+
+impl Slice {
+    /// The bucket all ids of the slice are in.
+    pub(crate) fn bucket(self) -> i64 {
+        self.bucket
+    }
+}
+
+/// The ids seen within a window of stream time.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Milliseconds.
+    window: i64,
+    /// Milliseconds one bucket spans.
+    span: i64,
+    /// Buckets before this one are forgotten.
+    oldest: i64,
+    buckets: BTreeMap<i64, Ids>,
+}
+
+impl Seen {
+    /// Nothing seen yet. The window is counted in whole milliseconds.
+    pub(crate) fn new(window: Duration) -> Self {
+        let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        let span = (window / BUCKETS_PER_WINDOW).max(1);
+        Self { window, span, oldest: i64::MIN, buckets: BTreeMap::new() }
+    }
+
+    /// The bucket an id of this timestamp (milliseconds) is remembered in.
+    ///
+    /// One that is older than the window is remembered in the oldest bucket there is: a repetition
+    /// that follows soon is still seen, and it takes memory no longer than the others of that bucket.
+    pub(crate) fn bucket_of(&self, timestamp: i64) -> i64 {
+        timestamp.div_euclid(self.span).max(self.oldest)
+    }
+
+    /// Remembers an id; true at its first sight. It is looked up in every bucket, since a repetition
+    /// may come with another timestamp.
+    pub(crate) fn insert(&mut self, id: u128, timestamp: i64) -> bool {
+        !self.contains(id) && self.restore(self.bucket_of(timestamp), id)
+    }
+
+    /// Whether the id is remembered.
+    pub(crate) fn contains(&self, id: u128) -> bool {
+        self.buckets.values().rev().any(|ids| ids.contains(id))
+    }
+
+    /// Puts an id into a bucket, as a changelog or a snapshot says. False when it is there already or
+    /// the bucket is forgotten.
+    pub(crate) fn restore(&mut self, bucket: i64, id: u128) -> bool {
+        bucket >= self.oldest && self.buckets.entry(bucket).or_insert_with(Ids::new).insert(id)
+    }
+
+    /// Takes back an insertion, from the bucket that [`bucket_of`](Self::bucket_of) gave for it.
+    pub(crate) fn remove(&mut self, bucket: i64, id: u128) {
+        let Some(ids) = self.buckets.get_mut(&bucket) else { return };
+        ids.remove(id);
+        if ids.len() == 0 {
+            self.buckets.remove(&bucket);
+        }
+    }
+
+    /// Forgets everything, stream time included.
+    pub(crate) fn clear(&mut self) {
+        self.buckets.clear();
+        self.oldest = i64::MIN;
+    }
+
+    /// Forgets the buckets that are older than the window at this stream time (milliseconds). Time
+    /// that went back is ignored. Gives how many ids were forgotten.
+    ///
+    /// Stream time that jumps ahead by the window forgets everything: callers decide which timestamps
+    /// they believe.
+    pub(crate) fn expire(&mut self, stream_time: i64) -> usize {
+        let oldest = stream_time.saturating_sub(self.window).div_euclid(self.span);
+        self.oldest = self.oldest.max(oldest);
+        let live = self.buckets.split_off(&self.oldest);
+        std::mem::replace(&mut self.buckets, live).values().map(Ids::len).sum()
+    }
+
+    /// Ids remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.values().map(Ids::len).sum()
+    }
+
+    /// The bucket after this one; the oldest after `None`.
+    pub(crate) fn bucket_after(&self, after: Option<i64>) -> Option<i64> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Some(*self.buckets.range((from, Bound::Unbounded)).next()?.0)
+    }
+
+    /// The ids of a bucket, in no order.
+    pub(crate) fn ids(&self, bucket: i64) -> impl Iterator<Item = u128> + '_ {
+        self.buckets.get(&bucket).into_iter().flat_map(Ids::iter)
+    }
+
+    /// The slice after this one; the first after `None`. Going from slice to slice visits every id that
+    /// is there all the while, whatever is inserted, removed or expired in between.
+    pub(crate) fn next_slice(&self, after: Option<Slice>) -> Option<Slice> {
+        let bucket = match after {
+            None => self.bucket_after(None)?,
+            Some(Slice { bucket, shard })
+                if shard + 1 < SHARDS && self.buckets.contains_key(&bucket) =>
+            {
+                return Some(Slice { bucket, shard: shard + 1 });
+            }
+            Some(Slice { bucket, .. }) => self.bucket_after(Some(bucket))?,
+        };
+        Some(Slice { bucket, shard: 0 })
+    }
+
+    /// The ids of a slice: a 256th of its bucket.
+    pub(crate) fn slice(&self, slice: Slice) -> impl Iterator<Item = u128> + '_ {
+        self.buckets.get(&slice.bucket).into_iter().flat_map(move |ids| ids.shard(slice.shard))
+    }
+}

@@ -1,0 +1,251 @@
+//! The transaction of a stream thread: every transactional task's outputs, changelogs, dead letters
+//! and offsets, all or nothing.
+//!
+//! Errors are answered by their flags, in this order: fatal (the producer is done: the thread is
+//! made anew), abort (the transaction is aborted, its records are handled again), retriable (the same
+//! call is made again; another one would conflict). Each call is short, so that the thread goes on
+//! polling its consumer while a broker does not answer.
+
+use std::sync::Arc;
+
+use super::{SENDS_MAX, Task, commit_point::CommitPoint};
+use crate::record::Timestamp;
+
+/// What a failed call means.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct TransactionError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+/// The flags of the client's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// This producer can do nothing more.
+    Fatal,
+    /// The transaction has to be aborted.
+    Abort,
+    /// The same call may be made again.
+    Retriable,
+    /// A call out of turn: our own mistake.
+    Other,
+}
+
+/// An offset to commit: topic, partition, point.
+pub(crate) type Offsets = Vec<(Arc<str>, i32, CommitPoint)>;
+
+/// The producer of transactions, one call a step.
+pub(crate) trait Transactional {
+    /// Begins one. Local: no broker is asked.
+    fn begin(&mut self) -> Result<(), TransactionError>;
+    /// Adds the offsets.
+    fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError>;
+    /// Commits, after everything sent has arrived.
+    fn commit(&mut self) -> Result<(), TransactionError>;
+    /// Aborts.
+    fn abort(&mut self) -> Result<(), TransactionError>;
+}
+
+/// What each task gave: its id, the input, the point.
+type Points = Vec<((usize, i32), usize, CommitPoint)>;
+
+enum Phase {
+    /// Nothing is sent since the last commit.
+    Idle,
+    /// Records are being sent.
+    Open,
+    /// Tasks hold still; their last records are being handed over.
+    Prepared(Points, Offsets),
+    /// The offsets are in.
+    Offsets(Points),
+    Aborting,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing to do, or a call has to be made again.
+    Waiting,
+    /// Tasks have sent what was left: hand it over, then step again.
+    HandOver,
+    /// Committed; how long it took is not known here.
+    Committed,
+    /// Aborted, for this reason.
+    Aborted,
+    /// The producer is done.
+    Fatal(String),
+}
+
+/// When and how far.
+pub(crate) struct Transaction {
+    interval_ms: i64,
+    at: Timestamp,
+    phase: Phase,
+}
+
+impl Transaction {
+    pub(crate) fn new(interval_ms: i64, now: Timestamp) -> Self {
+        Self { interval_ms, at: now.saturating_add(interval_ms), phase: Phase::Idle }
+    }
+
+    /// Commits with the next step rather than at the next interval.
+    pub(crate) fn hurry(&mut self, now: Timestamp) {
+        self.at = self.at.min(now);
+    }
+
+    /// Gives up what is open: some of it belongs to a partition that is somebody else's now.
+    pub(crate) fn give_up(&mut self) {
+        if matches!(self.phase, Phase::Open | Phase::Prepared(..)) {
+            self.phase = Phase::Aborting;
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
+    /// When it is committed next, while it is open or may be opened.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        matches!(self.phase, Phase::Idle | Phase::Open).then_some(self.at)
+    }
+
+    /// Before the first record of a transaction is sent.
+    pub(crate) fn open(
+        &mut self,
+        producer: &mut dyn Transactional,
+    ) -> Result<(), TransactionError> {
+        if matches!(self.phase, Phase::Idle) {
+            producer.begin()?;
+            self.phase = Phase::Open;
+        }
+        Ok(())
+    }
+
+    /// Goes as far as it can in one call. `is_handed_over`: nothing the tasks sent waits outside the
+    /// producer.
+    pub(crate) fn step(
+        &mut self,
+        tasks: &mut [&mut Task],
+        producer: &mut dyn Transactional,
+        is_handed_over: bool,
+        now: Timestamp,
+    ) -> Progress {
+        if self.at > now.saturating_add(self.interval_ms) {
+            // The clock stepped back.
+            self.at = now;
+        }
+        let is_abort_wanted = tasks.iter().any(|task| task.is_abort_wanted());
+        if is_abort_wanted && !self.is_idle() {
+            self.give_up();
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            phase @ (Phase::Idle | Phase::Open) => {
+                self.phase = phase;
+                if self.is_due(tasks, now) {
+                    self.prepare(tasks, producer, now)
+                } else {
+                    Progress::Waiting
+                }
+            }
+            Phase::Prepared(points, offsets) if is_handed_over => {
+                let sent =
+                    if offsets.is_empty() { Ok(()) } else { producer.send_offsets(&offsets) };
+                match sent {
+                    Ok(()) => {
+                        self.phase = Phase::Offsets(points);
+                        self.commit(tasks, producer, now)
+                    }
+                    Err(error) => self.failed(error, Phase::Prepared(points, offsets)),
+                }
+            }
+            phase @ Phase::Prepared(..) => {
+                self.phase = phase;
+                Progress::HandOver
+            }
+            phase @ Phase::Offsets(_) => {
+                self.phase = phase;
+                self.commit(tasks, producer, now)
+            }
+            Phase::Aborting => match producer.abort() {
+                Ok(()) => {
+                    for task in tasks.iter_mut() {
+                        task.transaction_aborted(now);
+                    }
+                    self.at = now.saturating_add(self.interval_ms);
+                    Progress::Aborted
+                }
+                Err(error) => self.failed(error, Phase::Aborting),
+            },
+        }
+    }
+
+    fn is_due(&self, tasks: &[&mut Task], now: Timestamp) -> bool {
+        let is_full = tasks.iter().any(|task| task.sends_len() >= SENDS_MAX / 2);
+        (now >= self.at || is_full) && tasks.iter().any(|task| task.is_dirty())
+    }
+
+    fn prepare(
+        &mut self,
+        tasks: &mut [&mut Task],
+        producer: &mut dyn Transactional,
+        now: Timestamp,
+    ) -> Progress {
+        if let Err(error) = self.open(producer) {
+            self.at = now.saturating_add(self.interval_ms);
+            return self.failed(error, Phase::Idle);
+        }
+        let mut points = Vec::new();
+        let mut offsets = Vec::new();
+        for task in tasks.iter_mut() {
+            let (id, partition) = (task.id(), task.partition());
+            for (input, point) in task.prepare() {
+                if let Some(topic) = task.input_topics().nth(input) {
+                    offsets.push((Arc::clone(topic), partition, point.clone()));
+                }
+                points.push((id, input, point));
+            }
+        }
+        self.phase = Phase::Prepared(points, offsets);
+        Progress::HandOver
+    }
+
+    fn commit(
+        &mut self,
+        tasks: &mut [&mut Task],
+        producer: &mut dyn Transactional,
+        now: Timestamp,
+    ) -> Progress {
+        let Phase::Offsets(points) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return Progress::Waiting;
+        };
+        match producer.commit() {
+            Ok(()) => {
+                for task in tasks.iter_mut() {
+                    let own = points.iter().filter(|(id, ..)| *id == task.id());
+                    let own = own.map(|(_, input, point)| (*input, point.clone())).collect();
+                    task.transaction_committed(own);
+                }
+                self.at = now.saturating_add(self.interval_ms);
+                Progress::Committed
+            }
+            Err(error) => self.failed(error, Phase::Offsets(points)),
+        }
+    }
+
+    fn failed(&mut self, error: TransactionError, again: Phase) -> Progress {
+        match error.kind {
+            ErrorKind::Fatal | ErrorKind::Other => Progress::Fatal(error.message),
+            ErrorKind::Abort => {
+                tracing::warn!(reason = error.message, "aborting the transaction");
+                self.phase = Phase::Aborting;
+                Progress::Waiting
+            }
+            ErrorKind::Retriable => {
+                tracing::warn!(reason = error.message, "the broker has not answered; asking again");
+                self.phase = again;
+                Progress::Waiting
+            }
+        }
+    }
+}
