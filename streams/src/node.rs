@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod effect;
+mod hosts;
 mod synchronous;
 
 use std::{any::Any, pin::Pin, sync::Arc};
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) use asynchronous::AsyncNode;
 pub(crate) use effect::EffectNode;
 pub use effect::{LedgerEntry, LedgerState};
+pub(crate) use hosts::Hosts;
 pub(crate) use synchronous::SyncNode;
 
 /// Something only its own node can read.

@@ -79,6 +79,12 @@ pub trait AsyncProcessor: Send + 'static {
         request: Self::Request,
     ) -> impl Future<Output = Result<Self::Answer, Self::Error>> + Send + 'static;
 
+    /// The host a request goes to, where calls to one host are limited
+    /// ([`AsyncOptions::in_flight_per_host`]); none leaves the call out of that limit.
+    fn host<'r>(&self, _request: &'r Self::Request) -> Option<std::borrow::Cow<'r, str>> {
+        None
+    }
+
     /// Finishes the record with the answer.
     fn complete(
         &mut self,
@@ -153,11 +159,16 @@ pub trait Effect: Send + 'static {
     ) -> Result<(), Self::Error>;
 }
 
+/// No limit of its own for a host: what a semaphore can count.
+const PER_HOST_MAX: usize = tokio::sync::Semaphore::MAX_PERMITS;
+
 /// Limits of an asynchronous node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsyncOptions {
     /// Calls at the same time, per task.
     pub in_flight_max: usize,
+    /// Calls at the same time to one host, over all tasks of the process.
+    pub per_host_max: usize,
     /// How long one record may hold its partition up, once the partition has come to its cap of
     /// unfinished records behind it, before it goes to the dead letters.
     pub max_block: Duration,
@@ -165,7 +176,7 @@ pub struct AsyncOptions {
 
 impl Default for AsyncOptions {
     fn default() -> Self {
-        Self { in_flight_max: 64, max_block: Duration::from_secs(300) }
+        Self { in_flight_max: 64, per_host_max: PER_HOST_MAX, max_block: Duration::from_mins(5) }
     }
 }
 
@@ -174,6 +185,14 @@ impl AsyncOptions {
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.in_flight_max = calls.max(1);
+        self
+    }
+
+    /// At most `calls` at the same time to one host that [`AsyncProcessor::host`] names, over all
+    /// tasks; at least one.
+    #[must_use]
+    pub fn in_flight_per_host(mut self, calls: usize) -> Self {
+        self.per_host_max = calls.clamp(1, PER_HOST_MAX);
         self
     }
 

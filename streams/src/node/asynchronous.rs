@@ -1,6 +1,8 @@
 //! An [`AsyncProcessor`] as a node.
 
-use super::{CallFuture, Input, Node, Opaque, Step, fail, mixed_up};
+use std::sync::Arc;
+
+use super::{CallFuture, Hosts, Input, Node, Opaque, Step, fail, mixed_up};
 use crate::{
     context::Context,
     disposition::Failure,
@@ -10,6 +12,8 @@ use crate::{
 
 pub(crate) struct AsyncNode<P> {
     pub(crate) processor: P,
+    /// Limits per host, where the processor names hosts.
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) input: Input,
 }
 
@@ -32,7 +36,13 @@ impl<P: AsyncProcessor> Node for AsyncNode<P> {
             return Box::pin(async { Err(mixed_up()) });
         };
         let call = self.processor.call(pending.request.clone());
+        let host = self.processor.host(&pending.request).map(std::borrow::Cow::into_owned);
+        let hosts = Arc::clone(&self.hosts);
         Box::pin(async move {
+            let _room = match &host {
+                Some(host) => hosts.enter(host).await,
+                None => None,
+            };
             let answer = call.await.map_err(fail)?;
             Ok(Box::new(answer) as Opaque)
         })

@@ -220,6 +220,7 @@ impl Start {
             handle: handle.clone(),
             waker: forwarding.waker(),
             drain_timeout: settings.drain_timeout,
+            calls: Arc::new(tokio::sync::Semaphore::new(settings.calls_in_flight_max)),
             directory: directory.clone(),
         };
         let names = environment.names.clone();

@@ -180,7 +180,7 @@ impl Application {
     /// Calls of asynchronous processors at the same time, over all tasks of the process.
     #[must_use]
     pub fn calls_in_flight(mut self, calls: usize) -> Self {
-        self.settings.calls_in_flight_max = calls.max(1);
+        self.settings.calls_in_flight_max = calls.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         self
     }
 

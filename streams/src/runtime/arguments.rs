@@ -9,6 +9,9 @@ use crate::topology_file::parse_duration;
 /// changelog or group stands before it.
 const NAME_BYTES_MAX: usize = 64;
 
+/// Most calls one process may have out: sockets it can hold open.
+const CALLS_MAX: usize = 65_536;
+
 /// What every application takes from its command line or environment.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StreamsArgs {
@@ -55,13 +58,18 @@ pub struct StreamsArgs {
     #[arg(long, env = "BANKSTREAM_GROUP_PROTOCOL", default_value = "classic")]
     pub group_protocol: GroupProtocol,
     /// Calls of asynchronous processors at the same time, over all tasks of this process.
-    #[arg(long, env = "BANKSTREAM_CALLS_IN_FLIGHT", default_value_t = super::CALLS_IN_FLIGHT_MAX)]
+    #[arg(long, env = "BANKSTREAM_CALLS_IN_FLIGHT", default_value_t = super::CALLS_IN_FLIGHT_MAX, value_parser = calls)]
     pub calls_in_flight: usize,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .ok_or_else(|| format!("`{text}` is no duration; expected one like 100ms, 10s or 5m"))
+}
+
+fn calls(text: &str) -> Result<usize, String> {
+    let calls = text.parse().ok().filter(|calls| (1..=CALLS_MAX).contains(calls));
+    calls.ok_or_else(|| format!("expected a number from 1 to {CALLS_MAX}"))
 }
 
 /// Instance and run become parts of topic and group names, where Kafka takes these characters only.

@@ -68,6 +68,8 @@ pub(super) struct Equipment {
     pub(super) handle: Handle,
     pub(super) waker: Waker,
     pub(super) drain_timeout: Duration,
+    /// Room for calls, over all tasks.
+    pub(super) calls: Arc<tokio::sync::Semaphore>,
     pub(super) directory: Option<StateDirectory>,
 }
 

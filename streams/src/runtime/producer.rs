@@ -222,6 +222,7 @@ pub(super) fn list(offsets: &Offsets) -> Result<TopicPartitionList, KafkaError> 
     Ok(list)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
 fn told(error: native::TransactionError) -> TransactionError {
     let kind = match error.kind {
         Kind::Fatal => ErrorKind::Fatal,

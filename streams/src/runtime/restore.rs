@@ -194,7 +194,8 @@ fn starts(reader: &BaseConsumer, plan: &Plan) -> Result<Vec<(CommitPoint, bool)>
     let mut starts = Vec::new();
     for topic in &plan.inputs {
         let found = committed.find_partition(topic, partition);
-        let offset = found.as_ref().map(|found| found.offset());
+        let offset =
+            found.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
         let (low, high) = ask(|| reader.fetch_watermarks(topic, partition, ASK_TIMEOUT))?;
         starts.push(match offset {
             Some(Offset::Offset(committed)) if committed < low || committed > high => {

@@ -128,7 +128,7 @@ impl StreamThread {
         engine.close(&keys, &self.consumer);
         self.positions.ask_now(&mut engine);
         for (_, running) in std::mem::take(&mut engine.tasks) {
-            engine.close_directory(running);
+            Engine::close_directory(running);
         }
         let halt = engine.halt.clone();
         drop(engine);

@@ -15,6 +15,9 @@ use crate::{
 /// The source offset of a change that no record caused: below every offset.
 const NO_SOURCE: i64 = i64::MIN;
 
+/// Ids that go into one record: store, bucket, input.
+type Batch = (usize, i64, Option<usize>);
+
 /// A change that is in its store and not committed yet.
 #[derive(Debug)]
 pub(super) struct Applied {
@@ -110,7 +113,7 @@ impl Task {
     /// them in this order.
     pub(super) fn send_changes(&mut self, count: usize) {
         let mut changes = std::mem::take(&mut self.changes);
-        let mut ids: BTreeMap<(usize, i64, Option<usize>), Vec<(u128, i64)>> = BTreeMap::new();
+        let mut ids: BTreeMap<Batch, Vec<(u128, i64)>> = BTreeMap::new();
         for applied in changes.iter_mut().take(count).filter(|applied| !applied.is_sent) {
             if let What::Saw { bucket, id } = applied.what {
                 applied.is_sent = true;

@@ -12,7 +12,7 @@ use crate::{
     names::Names,
     record::Timestamp,
     store::State,
-    topology::{Order, StoreKind, Topology},
+    topology::{NodeSpec, Order, SourceSpec, StoreKind, SubTopology, Topology},
     topology_file::Guarantee,
     wire::{EncodeError, Encoder, Schemas},
 };
@@ -54,7 +54,7 @@ impl Task {
         environment: &Environment,
         now: Timestamp,
     ) -> Result<Self, EncodeError> {
-        let Environment { schemas, schema_ids, metrics, names, .. } = environment;
+        let Environment { schema_ids, metrics, names, .. } = environment;
         let spec = &topology.subs[sub];
         let mut sinks = Vec::new();
         for sink in &spec.sinks {
@@ -62,39 +62,8 @@ impl Task {
             let encoder = Encoder::new(id, sink.schema)?;
             sinks.push(SinkState { topic: names.written(&sink.topic).into(), encoder });
         }
-        let inputs = spec.sources.iter().map(|source| {
-            let node = source.node.unwrap_or_default();
-            let calls = spec.nodes.get(node).map_or(0, |node| node.options.in_flight_max);
-            Input {
-                topic: names.read(&source.topic).into(),
-                node,
-                order: spec.nodes.get(node).map_or(Order::Partition, |node| node.order),
-                offsets: OffsetTracker::default(),
-                committed: None,
-                is_touched: false,
-                buffered: 0,
-                buffered_max: BUFFERED_RECORDS_MAX.max(calls.saturating_mul(4)),
-                is_paused: false,
-                blocked: None,
-                serial: Serial::default(),
-            }
-        });
-        let nodes = spec.nodes.iter().map(|node| {
-            let every = node.punctuate_every.map(millis);
-            NodeState {
-                name: node.name.clone(),
-                node: (node.supplier)(Arc::clone(schemas)),
-                connections: node.connections.clone(),
-                in_flight_max: node.options.in_flight_max,
-                in_flight: 0,
-                max_block_ms: millis(node.options.max_block),
-                punctuate_every_ms: every,
-                punctuate_at: now.saturating_add(every.unwrap_or_default()),
-                stream_every_ms: node.punctuate_on_stream_time.map(millis),
-                stream_at: None,
-                processed: metrics.process_total.with_label_values(&[&node.name]),
-            }
-        });
+        let inputs = spec.sources.iter().map(|source| input(spec, source, names));
+        let nodes = spec.nodes.iter().map(|spec| node(spec, environment, now));
         let stores = spec.stores.iter().map(|store| Store {
             topic: names.written(&store.topic(&topology.application_id)).into(),
             kind: store.kind,
@@ -146,4 +115,40 @@ impl Task {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn input(spec: &SubTopology, source: &SourceSpec, names: &Names) -> Input {
+    let node = source.node.unwrap_or_default();
+    let calls = spec.nodes.get(node).map_or(0, |node| node.options.in_flight_max);
+    Input {
+        topic: names.read(&source.topic).into(),
+        node,
+        order: spec.nodes.get(node).map_or(Order::Partition, |node| node.order),
+        offsets: OffsetTracker::default(),
+        committed: None,
+        is_touched: false,
+        buffered: 0,
+        buffered_max: BUFFERED_RECORDS_MAX.max(calls.saturating_mul(4)),
+        is_paused: false,
+        blocked: None,
+        serial: Serial::default(),
+    }
+}
+
+fn node(spec: &NodeSpec, environment: &Environment, now: Timestamp) -> NodeState {
+    let Environment { schemas, metrics, .. } = environment;
+    let every = spec.punctuate_every.map(millis);
+    NodeState {
+        name: spec.name.clone(),
+        node: (spec.supplier)(Arc::clone(schemas)),
+        connections: spec.connections.clone(),
+        in_flight_max: spec.options.in_flight_max,
+        in_flight: 0,
+        max_block_ms: millis(spec.options.max_block),
+        punctuate_every_ms: every,
+        punctuate_at: now.saturating_add(every.unwrap_or_default()),
+        stream_every_ms: spec.punctuate_on_stream_time.map(millis),
+        stream_at: None,
+        processed: metrics.process_total.with_label_values(&[&spec.name]),
+    }
 }

@@ -17,6 +17,7 @@ use crate::{
     names::Names,
     processor::Value,
     record::{Headers, Outgoing, Position, RawRecord, Record, Timestamp},
+    store::State,
     task::{
         Command, Environment, Event, Halt, RetryPolicy, Task,
         commit_point::CommitPoint,
@@ -265,7 +266,7 @@ impl TestDriver {
     pub fn remembered(&self, store: &DedupeStore) -> usize {
         let id = store.id();
         let task = self.tasks.get(id.sub).map(|running| &running.task);
-        task.and_then(|task| task.state(id.index)).map_or(0, |state| state.len())
+        task.and_then(|task| task.state(id.index)).map_or(0, State::len)
     }
 
     /// Why the application stopped, when it did.

@@ -169,7 +169,7 @@ impl Story {
                     let point = self.broker.committed(&source.topic, source.partition);
                     point.is_some_and(|point| point.covers(source.offset))
                 };
-                entries(&record, kind, is_handled, |entry| {
+                entries(record, kind, is_handled, |entry| {
                     if entry.is_committed || self.planted == Planted::RestoreEverything {
                         task.restore(store, entry.key, entry.value);
                     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     context::Connections,
     key::Key,
-    node::{AsyncNode, EffectNode, Input, SyncNode},
+    node::{AsyncNode, EffectNode, Hosts, Input, SyncNode},
     processor::{AsyncOptions, AsyncProcessor, Effect, Processor, Value},
     wire::{Schemas, keep},
 };
@@ -177,8 +177,13 @@ impl SubTopologyBuilder<'_> {
             self.builder.errors.push(error);
         }
         let schema = self.schema_of(source);
+        let hosts = Arc::new(Hosts::new(options.per_host_max));
         let supplier: Supplier = Box::new(move |schemas: Arc<dyn Schemas>| {
-            Box::new(AsyncNode { processor: supplier(), input: Input::new(schemas, schema) })
+            Box::new(AsyncNode {
+                processor: supplier(),
+                hosts: Arc::clone(&hosts),
+                input: Input::new(schemas, schema),
+            })
         });
         self.node(name, source, Order::Key, options, supplier)
     }

@@ -1,5 +1,7 @@
 //! Calls to others, and their answers.
 
+use std::sync::Arc;
+
 use super::{Engine, Owner};
 use crate::{
     disposition::Failure,
@@ -18,7 +20,10 @@ impl Engine {
     pub(super) fn call(&self, owner: Owner, entry: EntryId, call: u32, future: CallFuture) {
         let answers = self.answers.0.clone();
         let waker = self.equipment.waker.clone();
+        let room = Arc::clone(&self.equipment.calls);
         let answered = async move {
+            // Never closed, so there is always room in the end.
+            let _room = room.acquire_owned().await.ok();
             let result = future.await;
             if answers.send(Answer { owner, entry, call, result }).is_err() {
                 tracing::debug!("an answer came after the thread had ended");

@@ -38,7 +38,7 @@ impl Engine {
         for key in &keys {
             if let Some(running) = self.tasks.remove(key) {
                 self.owners.remove(&slot(running.owner));
-                self.close_directory(running);
+                Self::close_directory(running);
             }
         }
         self.count_tasks();

@@ -223,7 +223,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::runtime) fn close_directory(&self, running: Running) {
+    pub(in crate::runtime) fn close_directory(running: Running) {
         if let Some(kept) = running.kept
             && let Err(error) = kept.disk.close()
         {

@@ -3,7 +3,7 @@
 use super::{Engine, Owner, slot};
 use crate::{
     record::Timestamp,
-    runtime::producer::{Handover, Transactions},
+    runtime::producer::{Handover, Producer, Transactions},
     task::{Event, SendId, transaction::ErrorKind},
 };
 
@@ -94,10 +94,11 @@ impl Engine {
     /// A producer that can do nothing more: without transactions that is a halt; with them the thread
     /// is made anew, as the broker's answer to a producer that was fenced or took too long.
     pub(super) fn check_producers(&mut self) {
-        if let Some(reason) = self.equipment.plain.as_ref().and_then(|p| p.fatal_error()) {
+        if let Some(reason) = self.equipment.plain.as_ref().and_then(Producer::fatal_error) {
             self.stop("producer", &reason);
         }
-        if let Some(reason) = self.equipment.transactional.as_ref().and_then(|p| p.fatal_error()) {
+        if let Some(reason) = self.equipment.transactional.as_ref().and_then(Producer::fatal_error)
+        {
             self.again.get_or_insert(reason);
         }
     }
