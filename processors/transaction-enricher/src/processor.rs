@@ -30,7 +30,7 @@ pub(crate) struct Inquiry {
 }
 
 /// What came back, with the question.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     inquiry: Inquiry,
     findings: Findings,
