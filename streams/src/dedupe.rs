@@ -72,19 +72,14 @@ impl Seen {
         timestamp.div_euclid(self.span).max(self.oldest)
     }
 
-    /// Remembers an id; true at its first sight. It is looked up in every bucket, since a repetition
-    /// may come with another timestamp.
-    pub(crate) fn insert(&mut self, id: u128, timestamp: i64) -> bool {
-        !self.contains(id) && self.restore(self.bucket_of(timestamp), id)
-    }
-
-    /// Whether the id is remembered.
+    /// Whether the id is remembered. It is looked up in every bucket, since a repetition may come with
+    /// another timestamp.
     pub(crate) fn contains(&self, id: u128) -> bool {
         self.buckets.values().rev().any(|ids| ids.contains(id))
     }
 
-    /// Puts an id into a bucket, as a changelog or a snapshot says. False when it is there already or
-    /// the bucket is forgotten.
+    /// Remembers an id in a bucket: that of its timestamp, or the one a changelog or a snapshot says.
+    /// False when it is there already or the bucket is forgotten.
     pub(crate) fn restore(&mut self, bucket: i64, id: u128) -> bool {
         bucket >= self.oldest && self.buckets.entry(bucket).or_insert_with(Ids::new).insert(id)
     }
@@ -96,12 +91,6 @@ impl Seen {
         if ids.len() == 0 {
             self.buckets.remove(&bucket);
         }
-    }
-
-    /// Forgets everything, stream time included.
-    pub(crate) fn clear(&mut self) {
-        self.buckets.clear();
-        self.oldest = i64::MIN;
     }
 
     /// Forgets the buckets that are older than the window at this stream time (milliseconds). Time
@@ -122,14 +111,9 @@ impl Seen {
     }
 
     /// The bucket after this one; the oldest after `None`.
-    pub(crate) fn bucket_after(&self, after: Option<i64>) -> Option<i64> {
+    fn bucket_after(&self, after: Option<i64>) -> Option<i64> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Some(*self.buckets.range((from, Bound::Unbounded)).next()?.0)
-    }
-
-    /// The ids of a bucket, in no order.
-    pub(crate) fn ids(&self, bucket: i64) -> impl Iterator<Item = u128> + '_ {
-        self.buckets.get(&bucket).into_iter().flat_map(Ids::iter)
     }
 
     /// The slice after this one; the first after `None`. Going from slice to slice visits every id that

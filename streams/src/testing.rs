@@ -14,3 +14,11 @@ pub use driver::{DeadLetter, DriverError, StoreView, TestDriver};
 pub mod native {
     pub use crate::native::*;
 }
+
+/// A task's state on the disk, for programs that measure it.
+#[doc(hidden)]
+pub mod disk {
+    pub use crate::disk::{
+        Disk, Entry, Identity, OpenError, Opened, Reason, Reflects, Snapshot, Visit, open,
+    };
+}

@@ -7,8 +7,8 @@
 
 /// Shards of a set: so many that one that grows, or is written to a snapshot, is a small piece.
 pub(super) const SHARDS: usize = 256;
-/// Smallest shard.
-const SLOTS_MIN: usize = 8;
+/// Tags that are compared at once; a shard has a multiple of as many slots.
+const EIGHT: usize = 8;
 /// Slots in use at most, in eighths: probing stays short.
 const EIGHTHS_USED: usize = 7;
 
@@ -39,6 +39,12 @@ struct Shard {
 fn bytes_of(id: u128) -> (usize, u8, u64) {
     let [shard, tag, ..] = id.to_le_bytes();
     (usize::from(shard), tag.max(REMOVED + 1), u64::try_from(id >> 64).unwrap_or(0))
+}
+
+/// The upper bit of every byte that is zero. A byte above the first such one may be marked wrongly.
+fn zero_bytes(bytes: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([0x01; EIGHT]);
+    bytes.wrapping_sub(ONES) & !bytes & (ONES << 7)
 }
 
 impl Ids {
@@ -79,10 +85,6 @@ impl Ids {
         true
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = u128> + '_ {
-        self.shards.iter().flat_map(Shard::iter)
-    }
-
     /// The ids of one shard.
     pub(super) fn shard(&self, shard: usize) -> impl Iterator<Item = u128> + '_ {
         self.shards.get(shard).into_iter().flat_map(Shard::iter)
@@ -101,23 +103,34 @@ impl Shard {
         self.tags.iter().zip(&self.ids).filter(|(tag, _)| **tag > REMOVED).map(|(_, id)| *id)
     }
 
-    /// Where the search for an id begins: its leading bits, scaled to the number of slots.
+    /// Where the search for an id begins: its leading bits, scaled to the number of eights.
     fn first_slot(&self, place: u64) -> usize {
-        let slots = u128::try_from(self.tags.len()).unwrap_or(u128::MAX);
-        usize::try_from((u128::from(place) * slots) >> 64).unwrap_or(0)
+        let eights = u128::try_from(self.tags.len() / EIGHT).unwrap_or(u128::MAX);
+        usize::try_from((u128::from(place) * eights) >> 64).unwrap_or(0) * EIGHT
     }
 
+    /// Looks at eight tags at once, up to the first slot that was never used.
     fn find(&self, id: u128, tag: u8, place: u64) -> Option<usize> {
         let first = self.first_slot(place);
         let (before, after) = self.tags.split_at_checked(first)?;
+        let wanted = u64::from_le_bytes([tag; EIGHT]);
         for (part, offset) in [(after, first), (before, 0)] {
-            for (index, found) in part.iter().enumerate() {
-                if *found == EMPTY {
-                    return None;
+            for (index, tags) in part.as_chunks().0.iter().enumerate() {
+                let tags = u64::from_le_bytes(*tags);
+                let empty = zero_bytes(tags);
+                // Those below the first empty one, or all.
+                let below = empty.wrapping_sub(1) & !empty;
+                let mut found = zero_bytes(tags ^ wanted) & below;
+                while found != 0 {
+                    let byte = usize::try_from(found.trailing_zeros() / u8::BITS).unwrap_or(0);
+                    let slot = offset + index * EIGHT + byte;
+                    if self.ids.get(slot) == Some(&id) {
+                        return Some(slot);
+                    }
+                    found &= found - 1;
                 }
-                let slot = offset + index;
-                if *found == tag && self.ids.get(slot) == Some(&id) {
-                    return Some(slot);
+                if empty != 0 {
+                    return None;
                 }
             }
         }
@@ -149,7 +162,7 @@ impl Shard {
         }
         // Where removed ids are what fills it, the same size will do.
         let grown = if self.count * 2 > self.used { slots + slots / 4 } else { slots };
-        let grown = grown.max(SLOTS_MIN);
+        let grown = grown.next_multiple_of(EIGHT).max(EIGHT);
         let mut larger = Self { tags: vec![EMPTY; grown], ids: vec![0; grown], used: 0, count: 0 };
         for id in self.iter() {
             let (_, tag, place) = bytes_of(id);
