@@ -11,6 +11,7 @@ mod internal_topics;
 mod launch;
 mod positions;
 mod producer;
+mod queries;
 mod restore;
 mod telemetry;
 mod thread;

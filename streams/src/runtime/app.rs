@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::Receiver},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use super::{
     launch::StartError,
     positions::Positions,
     producer::Producer,
+    queries::{self, Asked, Asking},
+    telemetry,
     thread::{Ending, RECORDS_A_ROUND_MAX, Rejoins, StreamThread},
 };
 use crate::{
@@ -31,6 +34,10 @@ use crate::{
     topology_file::{Guarantee, TopologyFile},
     wire::Schemas,
 };
+
+/// How often a topic that is missing is looked for, and how long between.
+const LOOKS_MAX: u32 = 10;
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Runs a future on a runtime of its own; calls of asynchronous processors run there too.
 pub(super) fn block_on<T>(
@@ -74,12 +81,12 @@ pub(super) async fn run(
     metrics: Metrics,
 ) -> Result<(), StartError> {
     let names = settings.names(&topology);
+    telemetry::start_spans(topology.application_id())?;
     let admin = Admin::new(&settings.bootstrap_servers)?;
-    let topics = match settings.internal_replication {
-        Some(copies) => internal_topics::create(&admin, &topology, &names, copies).await?,
-        None => admin.topics().await?,
-    };
-    check::against_cluster(&topology, &names, &topics)?;
+    if let Some(copies) = settings.internal_replication {
+        internal_topics::create(&admin, &topology, &names, copies).await?;
+    }
+    check_cluster(&admin, &topology, &names).await?;
     let group_id = names.written(topology.application_id());
     let directory = match &settings.state_dir {
         Some(path) => Some(StateDirectory {
@@ -94,15 +101,17 @@ pub(super) async fn run(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let state = Arc::new(State::default());
     state.beat(clock.now(), false);
+    let (asking, asked) = queries::channel();
+    let (asking, asked) = (Arc::new(asking), Arc::new(asked));
     let tracker = tokio_util::task::TaskTracker::new();
     if let Some(listen) = settings.http_listen {
-        let served = health::serve(
-            listen,
-            Arc::clone(&state),
-            metrics.clone(),
-            Arc::clone(&clock),
-            stop.clone(),
-        );
+        let server = health::Server {
+            state: Arc::clone(&state),
+            metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+            asking: Arc::clone(&asking),
+        };
+        let served = health::serve(listen, server, stop.clone());
         let (addr, served) =
             served.await.map_err(|source| StartError::Listen { listen, source })?;
         tracing::info!(%addr, "listening on {addr}");
@@ -111,7 +120,8 @@ pub(super) async fn run(
 
     let handle = tokio::runtime::Handle::current();
     let application_id = topology.application_id().to_owned();
-    let start = Start { settings, topology: Arc::new(topology), directory, clock, handle };
+    let topology = Arc::new(topology);
+    let start = Start { settings, topology, directory, clock, handle, asking, asked };
     let thread_state = Arc::clone(&state);
     let threaded =
         tokio::task::spawn_blocking(move || start.run_threads(&thread_state, metrics, names));
@@ -127,7 +137,24 @@ pub(super) async fn run(
     stop.cancel();
     tracker.close();
     tracker.wait().await;
+    telemetry::stop_spans().await;
     ended.map_err(|error| StartError::Thread(error.to_string()))?
+}
+
+/// Compares the program with the cluster. Topics that were made a moment ago may not be on every
+/// broker's list yet, so a missing one is looked for again before it counts.
+async fn check_cluster(
+    admin: &Admin,
+    topology: &Topology,
+    names: &crate::names::Names,
+) -> Result<(), StartError> {
+    for _ in 0..LOOKS_MAX {
+        match check::against_cluster(topology, names, &admin.topics().await?) {
+            Err(check::CheckError::MissingTopic { .. }) => tokio::time::sleep(LOOK_EVERY).await,
+            answer => return Ok(answer?),
+        }
+    }
+    Ok(check::against_cluster(topology, names, &admin.topics().await?)?)
 }
 
 /// What threads are made from.
@@ -137,6 +164,8 @@ struct Start {
     directory: Option<StateDirectory>,
     clock: Arc<dyn Clock>,
     handle: tokio::runtime::Handle,
+    asking: Arc<Asking>,
+    asked: Arc<Mutex<Receiver<Asked>>>,
 }
 
 impl Start {
@@ -191,7 +220,7 @@ impl Start {
         environment: Environment,
         state: &Arc<State>,
     ) -> Result<Option<StreamThread>, StartError> {
-        let Self { settings, topology, directory, clock, handle } = self;
+        let Self { settings, topology, directory, clock, handle, asking, asked } = self;
         let group_id = environment.names.written(topology.application_id());
         let servers = &settings.bootstrap_servers;
         let client_id = format!("{group_id}-{}", settings.instance);
@@ -213,6 +242,7 @@ impl Start {
             None
         };
         let forwarding = Forwarding::default();
+        asking.wake_by(forwarding.waker());
         let equipment = Equipment {
             plain,
             transactional,
@@ -248,6 +278,7 @@ impl Start {
             engine,
             Arc::clone(state),
             positions,
+            Arc::clone(asked),
             servers.clone(),
             group_id,
         )))

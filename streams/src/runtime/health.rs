@@ -1,6 +1,7 @@
-//! `/livez`, `/readyz`, `/metrics`.
+//! The application's HTTP server: `/livez`, `/readyz`, `/metrics`, its stores, and pausing.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
     sync::{
@@ -10,15 +11,16 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use warp::{Filter, http::StatusCode, reply};
+use warp::{Filter, Reply, http::StatusCode, reply, reply::Response};
 
+use super::queries::{Asking, NoAnswer, Question};
 use crate::{clock::Clock, metrics::Metrics, record::Timestamp};
 
 /// After which silence a stream thread counts as stuck. A paused, rate-limited or waiting partition
 /// does not stop the thread from looping, so none of them restarts the process.
 const STUCK_AFTER_MS: i64 = 60_000;
 
-/// What the stream thread tells about itself.
+/// What the stream thread tells about itself, and what it is told.
 #[derive(Debug, Default)]
 pub(super) struct State {
     heartbeat: AtomicI64,
@@ -43,7 +45,7 @@ impl State {
     }
 
     /// An operator's wish: begin nothing new.
-    pub(super) fn hold(&self, is_held: bool) {
+    fn hold(&self, is_held: bool) {
         self.is_held.store(is_held, Ordering::Relaxed);
     }
 
@@ -56,36 +58,24 @@ impl State {
     }
 }
 
+/// What the server answers from.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) state: Arc<State>,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) asking: Arc<Asking>,
+}
+
 /// Serves until cancelled; the bound address comes back at once.
 pub(super) async fn serve(
     listen: SocketAddr,
-    state: Arc<State>,
-    metrics: Metrics,
-    clock: Arc<dyn Clock>,
+    server: Server,
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
     let listener = tokio::net::TcpListener::bind(listen).await?;
     let addr = listener.local_addr()?;
-    let live_state = Arc::clone(&state);
-    let livez = warp::path!("livez").map(move || {
-        answer(live_state.is_alive(clock.now()), "alive", "the stream thread has stopped looping")
-    });
-    let readyz = warp::path!("readyz").map(move || {
-        let is_ready = state.is_ready.load(Ordering::Relaxed);
-        answer(is_ready, "ready", "joining the group or restoring state")
-    });
-    let scrape = warp::path!("metrics").and_then(move || {
-        let text = metrics.render();
-        async move {
-            Ok::<_, Infallible>(match text {
-                Ok(text) => reply::with_status(text, StatusCode::OK),
-                Err(error) => {
-                    reply::with_status(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR)
-                }
-            })
-        }
-    });
-    let routes = warp::get().and(livez.or(readyz).or(scrape));
+    let routes = watching(&server).or(asking(&server.asking)).or(pausing(&server.state));
     let served = warp::serve(routes)
         .incoming(listener)
         .graceful(async move { stop.cancelled().await })
@@ -93,10 +83,153 @@ pub(super) async fn serve(
     Ok((addr, served))
 }
 
-fn answer(is_ok: bool, yes: &'static str, no: &'static str) -> reply::WithStatus<&'static str> {
+type Routes = warp::filters::BoxedFilter<(Response,)>;
+
+fn watching(server: &Server) -> Routes {
+    let Server { state, metrics, clock, .. } = server.clone();
+    let live_state = Arc::clone(&state);
+    let livez = warp::path!("livez").map(move || {
+        answer(live_state.is_alive(clock.now()), "alive", "the stream thread has stopped looping")
+    });
+    let counted = metrics.clone();
+    let readyz = warp::path!("readyz").map(move || {
+        let is_ready = state.is_ready.load(Ordering::Relaxed);
+        let paused = if state.is_held() { "; paused by an operator" } else { "" };
+        let restoring = counted.restoring_tasks.get();
+        let restored = counted.restore_records_total.get();
+        let full = counted.partitions_paused.get();
+        let said = if is_ready {
+            format!("ready{paused}; partitions that wait for room: {full}")
+        } else {
+            format!(
+                "joining the group or restoring state{paused}; tasks restoring: {restoring}, \
+                 changelog records restored: {restored}"
+            )
+        };
+        text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said)
+    });
+    let scrape = warp::path!("metrics").map(move || match metrics.render() {
+        Ok(rendered) => text(StatusCode::OK, rendered),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    });
+    warp::get().and(livez.or(readyz).unify().or(scrape).unify()).boxed()
+}
+
+/// Interactive queries. Keys are UTF-8, percent-encoded in the path.
+fn asking(asking: &Arc<Asking>) -> Routes {
+    let with = {
+        let asking = Arc::clone(asking);
+        warp::any().map(move || Arc::clone(&asking))
+    };
+    let stores = warp::path!("stores").map(|| Some(Question::Stores));
+    let key = warp::path!("stores" / String / "keys" / String)
+        .map(|store, key: String| percent_decoded(&key).map(|key| Question::Key { store, key }));
+    let range = warp::path!("stores" / String).and(warp::query::<HashMap<String, String>>()).map(
+        |store, mut query: HashMap<String, String>| {
+            let limit = match query.remove("limit").map(|limit| limit.parse()) {
+                Some(Ok(limit)) => Some(limit),
+                Some(Err(_)) => return None,
+                None => None,
+            };
+            Some(Question::Range {
+                store,
+                from: query.remove("from"),
+                to: query.remove("to"),
+                limit,
+            })
+        },
+    );
+    warp::get()
+        .and(stores.or(key).unify().or(range).unify())
+        .and(with)
+        .and_then(|question: Option<Question>, asking: Arc<Asking>| async move {
+            let Some(question) = question else {
+                let said = "{\"error\":\"a key is percent-encoded UTF-8, limit a number\"}";
+                return Ok::<_, Infallible>(json(StatusCode::BAD_REQUEST, said.to_owned()));
+            };
+            Ok(match asking.ask(question).await {
+                Ok(found) => json(StatusCode::OK, found),
+                Err(none) => {
+                    let status = match none {
+                        NoAnswer::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                        _ => StatusCode::NOT_FOUND,
+                    };
+                    json(status, serde_json::to_string(&none).unwrap_or_default())
+                }
+            })
+        })
+        .boxed()
+}
+
+/// Pausing changes what the application does, so it is taken from this machine only, whoever may
+/// scrape the rest.
+fn pausing(state: &Arc<State>) -> Routes {
+    let wish = |path: &'static str, is_held: bool| {
+        let state = Arc::clone(state);
+        warp::path(path).and(warp::path::end()).map(move || (Arc::clone(&state), is_held))
+    };
+    warp::post()
+        .and(wish("pause", true).or(wish("resume", false)).unify())
+        .and(warp::addr::remote())
+        .map(|(state, is_held): (Arc<State>, bool), from: Option<SocketAddr>| {
+            if !from.is_some_and(|from| from.ip().is_loopback()) {
+                let said = "pausing is taken from this machine only".to_owned();
+                return text(StatusCode::FORBIDDEN, said);
+            }
+            state.hold(is_held);
+            let said = if is_held { "paused: nothing new is begun" } else { "resumed" };
+            text(StatusCode::OK, said.to_owned())
+        })
+        .boxed()
+}
+
+/// `%41` to `A`; none for what is no UTF-8 then.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let high = char::from(rest.next()?).to_digit(16)?;
+        let low = char::from(rest.next()?).to_digit(16)?;
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn answer(is_ok: bool, yes: &'static str, no: &'static str) -> Response {
     if is_ok {
-        reply::with_status(yes, StatusCode::OK)
+        text(StatusCode::OK, yes.to_owned())
     } else {
-        reply::with_status(no, StatusCode::SERVICE_UNAVAILABLE)
+        text(StatusCode::SERVICE_UNAVAILABLE, no.to_owned())
+    }
+}
+
+fn text(status: StatusCode, said: String) -> Response {
+    reply::with_status(said, status).into_response()
+}
+
+fn json(status: StatusCode, said: String) -> Response {
+    reply::with_header(text(status, said), "content-type", "application/json").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_decoded;
+
+    #[test]
+    fn keys_are_decoded_or_refused() {
+        let check = |text: &str, expect: Option<&str>| {
+            assert_eq!(percent_decoded(text).as_deref(), expect, "{text}");
+        };
+        check("account-1", Some("account-1"));
+        check("a%2Fb%20c", Some("a/b c"));
+        check("%C3%A4", Some("ä"));
+        check("%", None);
+        check("%4", None);
+        check("%zz", None);
+        check("%FF", None);
     }
 }

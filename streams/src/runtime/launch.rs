@@ -8,6 +8,7 @@ use crate::{
     disposition::chain,
     metrics::Metrics,
     registry::RegistryError,
+    spans::ExportError,
     task::Halt,
     topology::{self, Topology},
     topology_file,
@@ -54,6 +55,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The collector of spans is no address.
+    #[error(transparent)]
+    Spans(#[from] ExportError),
     /// The runtime cannot start.
     #[error("starting the asynchronous runtime")]
     Runtime(#[source] std::io::Error),

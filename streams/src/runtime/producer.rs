@@ -33,6 +33,10 @@ const QUEUED_KBYTES_MAX: &str = "65536";
 /// Bytes of one batch: what a broker takes at once at full speed.
 const BATCH_BYTES: &str = "131072";
 
+/// How long records of a transaction wait for company, in milliseconds. Nobody sees them before the
+/// commit, which sends at once what still waits; short waits only make the client's thread spin.
+const TRANSACTION_LINGER_MS: &str = "25";
+
 /// How long one call of a transaction may hold the thread, which has a group to answer to.
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -112,7 +116,7 @@ impl Producer {
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
             .set("delivery.report.only.error", "true")
-            .set("linger.ms", "5");
+            .set("linger.ms", TRANSACTION_LINGER_MS);
         Self::of(&config)
     }
 

@@ -19,6 +19,7 @@ use super::{
     group::{Consumer, Group, lock},
     health::State,
     positions::Positions,
+    queries::{self, Asked},
     restore::{self, Plan, Progress, Restored},
 };
 use crate::{
@@ -88,6 +89,7 @@ pub(super) struct StreamThread {
     engine: Arc<Mutex<Engine>>,
     state: Arc<State>,
     positions: Positions,
+    asked: Arc<Mutex<Receiver<Asked>>>,
     servers: String,
     group_id: String,
     restores: (SyncSender<Progress>, Receiver<Progress>),
@@ -95,18 +97,31 @@ pub(super) struct StreamThread {
 }
 
 impl StreamThread {
+    #[expect(clippy::too_many_arguments, reason = "what a thread owns, handed over once")]
     pub(super) fn new(
         consumer: Arc<Consumer>,
         reader: BatchReader<Group>,
         engine: Arc<Mutex<Engine>>,
         state: Arc<State>,
         positions: Positions,
+        asked: Arc<Mutex<Receiver<Asked>>>,
         servers: String,
         group_id: String,
     ) -> Self {
         let restores = sync_channel(RESTORED_BATCHES_MAX);
         let restoring = Vec::new();
-        Self { reader, consumer, engine, state, positions, servers, group_id, restores, restoring }
+        Self {
+            reader,
+            consumer,
+            engine,
+            state,
+            positions,
+            asked,
+            servers,
+            group_id,
+            restores,
+            restoring,
+        }
     }
 
     /// Runs until it is told to stop or cannot go on. On a stop, work under way finishes, offsets are
@@ -163,6 +178,7 @@ impl StreamThread {
         let mut engine = lock(&self.engine);
         engine.pump(&self.consumer);
         self.positions.turn(&mut engine);
+        queries::answer_all(&engine, &self.asked);
     }
 
     /// Rebalances and errors; records come through the reader.
