@@ -16,12 +16,17 @@ use crate::cli::Shared;
 use crate::demo::Stage;
 use crate::output;
 
+mod streams;
+
 /// Arguments of `bankstream bench`.
 ///
 /// Everything shares this machine: senders, bank, ingress, Kafka, registry and processors. The numbers
 /// compare one change with another; they are no promise about other machines.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// How long signed webhooks are sent at full speed, in seconds.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
@@ -31,6 +36,12 @@ pub struct Args {
     /// Steps a second of the bank's day that follows, for ten seconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: u32,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// The runtime beside a ledger written by hand, and beside other programs.
+    Streams(streams::Args),
 }
 
 /// Length of the bank's day.
@@ -59,7 +70,10 @@ struct Measured {
 }
 
 /// Runs `bankstream bench`.
-pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+pub async fn run(mut args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+    if let Some(Part::Streams(args)) = args.part.take() {
+        return streams::run(args, shared).await;
+    }
     let stage = Stage::start(options(shared, "bench", fastrand::u64(..))?).await?;
     let measured = measure(&stage, &args).await;
     output::progress("stopping");
