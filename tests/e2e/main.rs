@@ -7,10 +7,16 @@ mod dead_letters;
 #[cfg(test)]
 mod demo_summary;
 #[cfg(test)]
+mod exactly_once;
+#[cfg(test)]
 mod kill9;
+#[cfg(test)]
+mod native;
 #[cfg(test)]
 mod rebalance;
 #[cfg(test)]
 mod redrive;
 #[cfg(test)]
 mod schemas;
+#[cfg(test)]
+mod settings;

@@ -1,13 +1,16 @@
 //! Starts the real pipeline for the tests: servers, binaries, and what to wait for.
 #![warn(missing_docs)]
 
+mod kafka;
 mod load;
+pub mod payments;
 mod pipeline;
 mod sink;
 mod size;
 mod topic;
 mod wait;
 
+pub use kafka::Kafka;
 pub use load::Load;
 pub use pipeline::{Paths, Pipeline, Setup, turn};
 pub use sink::{Call, Sink};

@@ -1,0 +1,295 @@
+//! Exactly-once, and at-least-once without holes, against a real Kafka: a two-stage application on
+//! the public API (`apps/sums.rs`) that is killed, scaled and has its broker killed, and every output
+//! compared with a reference.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use apache_avro::AvroSchema as _;
+use harness::{
+    Kafka, Size,
+    payments::{PAYMENT_SCHEMA_ID, Payment, SUM_SCHEMA_ID, Sum},
+};
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    producer::{BaseRecord, Producer as _, ThreadedProducer},
+};
+use streams::{
+    FixedSchemas,
+    wire::{Decoder, Encoder, keep},
+};
+
+const PARTITIONS: i32 = 4;
+const ACCOUNTS: usize = 97;
+
+/// How long the last output may take: a restart, a rejoin after a killed member (6 s session) and a
+/// transaction that a killed instance left open (30 s) on a busy machine.
+const REST: Duration = Duration::from_secs(150);
+
+/// What every account has to come to: total and number of payments.
+type Reference = BTreeMap<String, (i64, i64)>;
+
+/// Sends payments, every fiftieth of them twice.
+struct Generator {
+    producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
+    encoder: Encoder,
+    rng: fastrand::Rng,
+    sent: usize,
+    reference: Reference,
+}
+
+impl Generator {
+    fn new(kafka: &Kafka) -> anyhow::Result<Self> {
+        let producer = kafka.client().set("enable.idempotence", "true").create()?;
+        let encoder = Encoder::new(PAYMENT_SCHEMA_ID, keep(Payment::get_schema()))?;
+        let rng = fastrand::Rng::with_seed(7);
+        Ok(Self { producer, encoder, rng, sent: 0, reference: Reference::new() })
+    }
+
+    fn send(&mut self, count: usize) -> anyhow::Result<()> {
+        for _ in 0..count {
+            let key = format!("account-{}", self.rng.usize(0..ACCOUNTS));
+            let amount = self.rng.i64(-500..1_000);
+            let payment = Payment { id: format!("payment-{}", self.sent), amount };
+            let value = self.encoder.encode(&payment)?;
+            for _ in 0..=usize::from(self.sent.is_multiple_of(50)) {
+                let record = BaseRecord::to("payments").key(&key).payload(&*value);
+                self.producer.send(record).map_err(|(error, _)| error)?;
+            }
+            self.sent += 1;
+            let (total, number) = self.reference.entry(key).or_default();
+            (*total, *number) = (*total + amount, *number + 1);
+        }
+        self.producer.flush(Duration::from_mins(1))?;
+        Ok(())
+    }
+}
+
+/// Instances of the application, ended with the test.
+struct Instances {
+    servers: String,
+    dir: PathBuf,
+    options: Vec<&'static str>,
+    running: BTreeMap<String, Child>,
+}
+
+impl Instances {
+    fn new(kafka: &Kafka, name: &str, options: &[&'static str]) -> Self {
+        let dir = kafka.dir().join(name);
+        let servers = kafka.bootstrap_servers().to_owned();
+        Self { servers, dir, options: options.to_vec(), running: BTreeMap::new() }
+    }
+
+    fn start(&mut self, name: &str) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.dir)?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join(format!("sums-{name}.log")))?;
+        let child = Command::new(env!("CARGO_BIN_EXE_sums"))
+            .args(["--bootstrap-servers", &self.servers, "--instance", name, "--state-dir"])
+            .arg(self.dir.join("state").join(name))
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("starting the application")?;
+        self.running.insert(name.to_owned(), child);
+        Ok(())
+    }
+
+    fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut child = self.running.remove(name).context("it runs")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    fn signal(&self, name: &str, signal: &str) -> anyhow::Result<()> {
+        let id = self.running.get(name).context("it runs")?.id().to_string();
+        ensure!(Command::new("kill").args([signal, &id]).status()?.success(), "{signal} {name}");
+        Ok(())
+    }
+
+    fn stop(&mut self, name: &str) -> anyhow::Result<()> {
+        self.signal(name, "-TERM")?;
+        let status = self.running.remove(name).context("it runs")?.wait()?;
+        ensure!(status.success(), "{name} ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Instances {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            drop(child.kill().and_then(|()| child.wait()));
+        }
+    }
+}
+
+/// Reads committed outputs as they come.
+struct Verifier {
+    consumer: BaseConsumer,
+    decoder: Decoder,
+    outputs: BTreeMap<String, Vec<Sum>>,
+    count: usize,
+}
+
+impl Verifier {
+    fn new(kafka: &Kafka) -> anyhow::Result<Self> {
+        let consumer: BaseConsumer = kafka
+            .client()
+            .set("group.id", "verifier")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .create()?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset("counted", partition, Offset::Beginning)?;
+        }
+        consumer.assign(&list)?;
+        let schemas = FixedSchemas::new().with(SUM_SCHEMA_ID, Sum::get_schema());
+        let decoder = Decoder::new(Arc::new(schemas), keep(Sum::get_schema()));
+        Ok(Self { consumer, decoder, outputs: BTreeMap::new(), count: 0 })
+    }
+
+    /// Reads until there are `count` outputs in all.
+    fn wait_for(&mut self, count: usize, doing: &str) -> anyhow::Result<()> {
+        let deadline = now() + REST;
+        while self.count < count {
+            ensure!(now() < deadline, "{doing}: {} of {count} outputs came", self.count);
+            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(200)) else {
+                continue;
+            };
+            let key = String::from_utf8(message.key().unwrap_or_default().to_vec())?;
+            let sum = self.decoder.decode(message.payload().unwrap_or_default())?;
+            self.outputs.entry(key).or_default().push(sum);
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Exactly one output for each payment, in the order of its account, and the totals of the reference.
+    fn judge_exact(&self, reference: &Reference) -> anyhow::Result<()> {
+        for (account, (total, number)) in reference {
+            let outputs = self.outputs.get(account).map(Vec::as_slice).unwrap_or_default();
+            let sequences: Vec<i64> = outputs.iter().map(|sum| sum.sequence).collect();
+            let expected: Vec<i64> = (1..=*number).collect();
+            ensure!(sequences == expected, "{account}: gaps, repeats or disorder: {sequences:?}");
+            let last = outputs.last().map(|sum| sum.total);
+            ensure!(last == Some(*total), "{account}: {last:?} instead of {total}");
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+async fn topics(kafka: &Kafka) -> anyhow::Result<()> {
+    for topic in ["payments", "summed", "counted"] {
+        kafka.create_topic(topic, PARTITIONS, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Rounds of each test; more of them at night.
+fn rounds() -> usize {
+    usize::try_from(Size::of_this_run().rounds).unwrap_or(1)
+}
+
+async fn chaos(name: &str, protocol: &'static str) -> anyhow::Result<()> {
+    let mut kafka = Kafka::start(name).await?;
+    topics(&kafka).await?;
+    let mut generator = Generator::new(&kafka)?;
+    let mut verifier = Verifier::new(&kafka)?;
+    let mut instances = Instances::new(&kafka, "app", &["--group-protocol", protocol]);
+    instances.start("a")?;
+    generator.send(4_000)?;
+    verifier.wait_for(1_000, "a first instance works")?;
+    for _ in 0..rounds() {
+        // kill -9 in the middle of its transactions
+        generator.send(4_000)?;
+        verifier.wait_for(verifier.count + 500, "work before the kill")?;
+        instances.kill("a")?;
+        instances.start("a")?;
+        // one, three, and one again
+        generator.send(4_000)?;
+        instances.start("b")?;
+        instances.start("c")?;
+        verifier.wait_for(generator.sent - 2_000, "three instances work")?;
+        // one of them is gone for longer than its session, and comes back as a zombie
+        generator.send(4_000)?;
+        instances.signal("b", "-STOP")?;
+        verifier.wait_for(generator.sent - 3_000, "the others work")?;
+        // the broker dies under a transaction
+        generator.send(2_000)?;
+        kafka.kill_and_start().await?;
+        instances.signal("b", "-CONT")?;
+        verifier.wait_for(generator.sent, "everything after the broker's death")?;
+        instances.stop("c")?;
+        generator.send(2_000)?;
+        verifier.wait_for(generator.sent, "two instances work")?;
+        instances.kill("b")?;
+    }
+    generator.send(1_000)?;
+    verifier.wait_for(generator.sent, "one instance again")?;
+    verifier.judge_exact(&generator.reference)?;
+    instances.stop("a")?;
+    // A lost disk: state comes back from the changelogs.
+    std::fs::remove_dir_all(instances.dir.join("state"))?;
+    instances.start("a")?;
+    generator.send(500)?;
+    verifier.wait_for(generator.sent, "work after a lost disk")?;
+    verifier.judge_exact(&generator.reference)?;
+    instances.stop("a")?;
+    drop(instances);
+    kafka.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_output_is_there_once_whatever_is_killed() -> anyhow::Result<()> {
+    chaos("exactly_once", "classic").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_output_is_missing_at_least_once_when_the_process_is_killed() -> anyhow::Result<()> {
+    let kafka = Kafka::start("at_least_once").await?;
+    topics(&kafka).await?;
+    let mut generator = Generator::new(&kafka)?;
+    let mut verifier = Verifier::new(&kafka)?;
+    let options = ["--at-least-once", "--group-protocol", "classic"];
+    let mut instances = Instances::new(&kafka, "app", &options);
+    instances.start("a")?;
+    for _ in 0..rounds() * 3 {
+        generator.send(3_000)?;
+        verifier.wait_for(verifier.count + 500, "work before the kill")?;
+        instances.kill("a")?;
+        instances.start("a")?;
+    }
+    generator.send(500)?;
+    let deadline = now() + REST;
+    // Outputs of the first stage may come twice, and the second counts those too; every payment has
+    // to be there.
+    let all = |verifier: &Verifier| {
+        let ids: std::collections::BTreeSet<&str> =
+            verifier.outputs.values().flatten().map(|sum| sum.id.as_str()).collect();
+        ids.len()
+    };
+    while all(&verifier) < generator.sent {
+        ensure!(now() < deadline, "{} of {} payments came out", all(&verifier), generator.sent);
+        verifier.wait_for(verifier.count + 1, "every payment")?;
+    }
+    instances.stop("a")?;
+    drop(instances);
+    kafka.stop().await
+}
