@@ -14,7 +14,7 @@ use streams::testing::native::{
     end_offsets, init, send_offsets,
 };
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// One wait of a reading loop.
 const WAIT: Duration = Duration::from_millis(50);
 const VALUE: &[u8] = b"v";

@@ -20,12 +20,18 @@ const COMMIT_SLICE: Duration = Duration::from_millis(250);
 /// first, then doubled up to [`COMMIT_SLICE`].
 const ABORT_SLICE_MIN: Duration = Duration::from_millis(20);
 
+/// Events handed out at once: broker after broker may answer meanwhile, and the thread has other work.
+const EVENTS_MAX: usize = 1_000;
+
 /// What has to follow an error. The code does not tell: a time-out may mean either of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The producer is of no more use: drop it, make another, read offsets and state again.
     Fatal,
-    /// The transaction is lost, the producer is not: abort, rewind, restore.
+    /// The transaction is lost, the producer is not: abort, rewind, restore. After a record that the
+    /// broker refused, the next transaction may end like this once more: the record has left a gap in
+    /// the producer's numbers, and only the abort after the gap begins them anew
+    /// (`a_refused_record_costs_its_transaction_and_a_fence_the_producer`).
     Abort,
     /// Nothing is lost: make the same call again. Another call answers with a conflict.
     Retriable,
@@ -125,11 +131,10 @@ pub fn abort<C: ProducerContext>(
     resume(producer, timeout, ABORT_SLICE_MIN, |slice| Ok(producer.abort_transaction(slice)?))
 }
 
-/// Hands every delivery report and error that is there to the producer's context.
-///
-/// One `poll` hands out one event.
+/// Hands the delivery reports and errors that are there to the producer's context, as one `poll` does
+/// with one event.
 pub fn pump<C: ProducerContext>(producer: &BaseProducer<C>) {
-    loop {
+    for _ in 0..EVENTS_MAX {
         let before = producer.in_flight_count();
         producer.poll(Duration::ZERO);
         if before == 0 || producer.in_flight_count() >= before {
