@@ -9,6 +9,7 @@ use crate::{
     disposition::{Disposition, Failure, Retry},
     node::{GiveUp, Node, Opaque, Step},
     record::{Outgoing, RawRecord, Timestamp},
+    spans,
 };
 
 impl Task {
@@ -325,6 +326,8 @@ impl Task {
         input.is_touched = true;
         let node = input.node;
         self.nodes[node].processed.inc();
+        let began = if entry.calls > 0 { entry.called_at.min(now) } else { now };
+        spans::handled(&self.nodes[node].name, &entry.record, began, now);
         if let Some(next) = self.lanes.leave(&entry.lane) {
             self.ready.push_back(next);
         }

@@ -10,6 +10,7 @@ use crate::{
     disposition::{Disposition, Failure, Retry},
     node::{GiveUp, Step},
     record::{RawRecord, Timestamp},
+    spans,
 };
 
 /// The queue of one input.
@@ -198,6 +199,7 @@ impl Task {
         input.buffered = input.buffered.saturating_sub(1);
         input.is_touched = true;
         let node = input.node;
+        spans::handled(&self.nodes[node].name, &record, now, now);
         if is_transactional {
             input.serial.handled.push(record);
         }
