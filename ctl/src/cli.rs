@@ -104,6 +104,10 @@ enum Command {
     Tail(command::tail::Args),
     /// How far each app is behind what it reads.
     Lag(command::lag::Args),
+    /// Tell a running app to begin nothing new; it keeps its partitions and finishes what it began.
+    Pause(command::hold::Args),
+    /// Tell a paused app to go on.
+    Resume(command::hold::Args),
     /// Records that a processor gave up: counted, shown, sent again.
     Dlq(command::dlq::Args),
     /// The bank's webhooks, a signed test sender, a verdict explained.
@@ -122,6 +126,8 @@ impl Cli {
             Command::Topology(args) => command::topology::run(args, &shared).await,
             Command::Tail(args) => command::tail::run(args, &shared).await,
             Command::Lag(args) => command::lag::run(args, &shared).await,
+            Command::Pause(args) => command::hold::run(args, "pause").await,
+            Command::Resume(args) => command::hold::run(args, "resume").await,
             Command::Dlq(args) => command::dlq::run(args, &shared).await,
             Command::Webhook(args) => command::webhook::run(args, &shared).await,
         }

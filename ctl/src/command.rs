@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod demo;
 pub mod dlq;
+pub mod hold;
 pub mod lag;
 pub mod platform;
 pub mod run;
