@@ -1,7 +1,7 @@
 //! Two stages with state, for the tests of exactly-once: repeats are dropped and payments summed per
 //! account; the sums are counted again from the first stage's topic.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use apache_avro::AvroSchema as _;
 use clap::Parser as _;
@@ -140,6 +140,7 @@ fn main() -> anyhow::Result<()> {
         .group_protocol(args.group_protocol)
         .commit_interval(Duration::from_millis(50))
         .session_timeout(Duration::from_secs(6))
+        .http_listen(SocketAddr::from(([127, 0, 0, 1], 0)))
         .schemas(schemas)
         .run()?;
     Ok(())

@@ -105,6 +105,14 @@ impl Instances {
         Ok(())
     }
 
+    /// Where an instance serves its stores.
+    fn url(&self, name: &str) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(self.dir.join(format!("sums-{name}.log")))?;
+        let said = log.rsplit("listening on ").next().unwrap_or_default();
+        let address = said.split(|c: char| c.is_whitespace() || c == '\u{1b}').next();
+        Ok(format!("http://{}", address.context("it says where it listens")?))
+    }
+
     fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         let mut child = self.running.remove(name).context("it runs")?;
         child.kill()?;
@@ -289,6 +297,61 @@ async fn no_output_is_missing_at_least_once_when_the_process_is_killed() -> anyh
         ensure!(now() < deadline, "{} of {} payments came out", all(&verifier), generator.sent);
         verifier.wait_for(verifier.count + 1, "every payment")?;
     }
+    instances.stop("a")?;
+    drop(instances);
+    kafka.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_answer_with_their_position_and_a_paused_application_begins_nothing()
+-> anyhow::Result<()> {
+    let kafka = Kafka::start("queries").await?;
+    topics(&kafka).await?;
+    let mut generator = Generator::new(&kafka)?;
+    let mut verifier = Verifier::new(&kafka)?;
+    // KIP-848, which the other tests do not use.
+    let mut instances = Instances::new(&kafka, "app", &["--group-protocol", "consumer"]);
+    instances.start("a")?;
+    generator.send(1_000)?;
+    verifier.wait_for(1_000, "the application works")?;
+    let url = instances.url("a")?;
+    let client = reqwest::Client::new();
+    let get = async |path: &str| -> anyhow::Result<serde_json::Value> {
+        Ok(client.get(format!("{url}{path}")).send().await?.json().await?)
+    };
+    for (account, (total, number)) in &generator.reference {
+        let found = get(&format!("/stores/sums/keys/{account}")).await?;
+        ensure!(found["value"] == serde_json::json!([total, number]), "{account}: {found}");
+        ensure!(found["position"]["payments"].is_object(), "{found}");
+    }
+    let page = get("/stores/sums?limit=10").await?;
+    ensure!(page["entries"].as_array().is_some_and(|e| e.len() == 10), "{page}");
+    let next = page["next"].as_str().context("there is a next page")?;
+    let rest = get(&format!("/stores/sums?from={next}&limit=1000")).await?;
+    let count = rest["entries"].as_array().map_or(0, Vec::len);
+    ensure!(count == generator.reference.len() - 10, "{count} on the second page");
+    let stores = get("/stores").await?;
+    ensure!(stores["stores"].as_array().is_some_and(|s| s.len() == 3), "{stores}");
+    let status = async |path: &str| -> anyhow::Result<u16> {
+        Ok(client.get(format!("{url}{path}")).send().await?.status().as_u16())
+    };
+    ensure!(status("/stores/sums/keys/nobody").await? == 404);
+    ensure!(status("/stores/nowhere/keys/a").await? == 404);
+    ensure!(status("/stores/sums/keys/%FF").await? == 400);
+
+    ensure!(client.post(format!("{url}/pause")).send().await?.status().is_success());
+    let ready = client.get(format!("{url}/readyz")).send().await?.text().await?;
+    ensure!(ready.contains("paused by an operator"), "{ready}");
+    let before = get("/stores/sums").await?["position"].clone();
+    generator.send(500)?;
+    // Two answers later the thread has been round with the new records at hand.
+    for _ in 0..2 {
+        get("/stores").await?;
+    }
+    ensure!(get("/stores/sums").await?["position"] == before, "nothing was begun");
+    ensure!(client.post(format!("{url}/resume")).send().await?.status().is_success());
+    verifier.wait_for(1_500, "resumed work")?;
+    verifier.judge_exact(&generator.reference)?;
     instances.stop("a")?;
     drop(instances);
     kafka.stop().await
