@@ -23,7 +23,7 @@ use streams::testing::native::{BatchReader, Forwarding, ProduceError, Sender, pu
 const PARTITIONS: i32 = 8;
 const VALUE: [u8; 200] = [b'x'; 200];
 const ROUNDS: usize = 3;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Records handed out by one `read`.
 const BATCH: usize = 1_000;
 /// What the kernel counts processor time in, on every Linux there is.

@@ -23,6 +23,7 @@ use super::{
     restore::{self, Plan, Progress, Restored},
 };
 use crate::{
+    disk::OpenError,
     native::BatchReader,
     record::Timestamp,
     task::{Halt, Saved},
@@ -30,6 +31,9 @@ use crate::{
 
 /// Records taken from the client between two rounds of work.
 pub(super) const RECORDS_A_ROUND_MAX: usize = 1_000;
+
+/// How long a state directory that another process has is waited for, before that is believed.
+const LOCK_WAIT_MS: Timestamp = 5_000;
 
 /// How long a seek may take.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +98,8 @@ pub(super) struct StreamThread {
     group_id: String,
     restores: (SyncSender<Progress>, Receiver<Progress>),
     restoring: Vec<Owner>,
+    /// Since when a state directory is somebody else's.
+    locked_since: Option<Timestamp>,
 }
 
 impl StreamThread {
@@ -121,6 +127,7 @@ impl StreamThread {
             group_id,
             restores,
             restoring,
+            locked_since: None,
         }
     }
 
@@ -233,6 +240,13 @@ impl StreamThread {
             }
             let beginning = match engine.open_directory(owner) {
                 Ok(beginning) => beginning,
+                Err(error @ OpenError::InUse { .. })
+                    if may_wait(&mut self.locked_since, engine.now()) =>
+                {
+                    // A process that was killed a moment ago may not be quite gone.
+                    tracing::info!(%error, "waiting for the state directory");
+                    return;
+                }
                 Err(error) => {
                     engine.stop("state", &crate::disposition::chain(&error));
                     return;
@@ -329,6 +343,11 @@ impl StreamThread {
         engine.keep_beginning(owner, sources, &restored.ends);
         engine.restored(owner);
     }
+}
+
+fn may_wait(locked_since: &mut Option<Timestamp>, now: Timestamp) -> bool {
+    let since = *locked_since.get_or_insert(now);
+    now.saturating_sub(since) < LOCK_WAIT_MS
 }
 
 #[cfg(test)]

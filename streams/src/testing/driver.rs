@@ -22,7 +22,7 @@ use crate::{
         Command, Environment, Event, Halt, RetryPolicy, Task,
         commit_point::CommitPoint,
         restore::entries,
-        transaction::{Offsets, Progress, Transaction, TransactionError, Transactional},
+        transaction::{ErrorKind, Offsets, Progress, Transaction, TransactionError, Transactional},
     },
     topology::{DedupeStore, Store, Topology},
     topology_file::Guarantee,
@@ -72,6 +72,8 @@ pub struct TestDriver {
 struct Open {
     sent: Vec<Outgoing>,
     offsets: Offsets,
+    /// The broker refuses the next commit.
+    is_refusing: bool,
 }
 
 impl Transactional for Open {
@@ -85,6 +87,10 @@ impl Transactional for Open {
     }
 
     fn commit(&mut self) -> Result<(), TransactionError> {
+        if std::mem::take(&mut self.is_refusing) {
+            let message = "the test refuses this commit".to_owned();
+            return Err(TransactionError { kind: ErrorKind::Abort, message });
+        }
         Ok(())
     }
 
@@ -279,6 +285,12 @@ impl TestDriver {
         self.is_committing = false;
     }
 
+    /// The broker refuses the next transaction at its commit: it is aborted, and its records are
+    /// handled again.
+    pub fn abort_next_commit(&mut self) {
+        self.open.is_refusing = true;
+    }
+
     /// Time passes while the process is not there: nothing runs.
     pub fn skip(&mut self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
@@ -424,7 +436,8 @@ impl TestDriver {
         let tasks = self.tasks.iter_mut().map(|running| &mut running.task);
         let mut tasks: Vec<&mut Task> = tasks.filter(|task| task.is_transactional()).collect();
         match self.transaction.step(&mut tasks, &mut self.open, true, self.now) {
-            Progress::Waiting => false,
+            // A commit that was refused is aborted with the next step.
+            Progress::Waiting => self.transaction.next_at().is_none(),
             Progress::HandOver => {
                 // What the tasks sent last is taken up before the next step.
                 for index in 0..self.tasks.len() {
@@ -437,7 +450,7 @@ impl TestDriver {
                 true
             }
             Progress::Committed => {
-                let Open { sent, offsets } = std::mem::take(&mut self.open);
+                let Open { sent, offsets, .. } = std::mem::take(&mut self.open);
                 for record in sent {
                     self.append(record);
                 }
@@ -446,7 +459,8 @@ impl TestDriver {
                 }
                 true
             }
-            Progress::Aborted | Progress::Fatal(_) => true,
+            Progress::Aborted => true,
+            Progress::Fatal(_) => false,
         }
     }
 

@@ -11,6 +11,8 @@ use std::{
 use apache_avro::{AvroSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+mod transactions;
+
 use super::TestDriver;
 use crate::{
     AsyncOptions, AsyncProcessor, Begin, Classify, Context, Disposition, Effect, Effects, Fault,
