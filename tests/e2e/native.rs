@@ -246,11 +246,9 @@ async fn a_commit_on_a_real_broker_does_not_stall() -> anyhow::Result<()> {
             call(ours, &|writer| Ok(commit_transaction(writer.producer(), DEADLINE)?))?;
             call(stock, &|writer| Ok(writer.producer().commit_transaction(DEADLINE)?))?;
         }
-        let [ours, stock] = took.map(|mut times| {
-            times.sort();
-            times.into_iter().nth(ROUNDS as usize / 2).unwrap_or_default()
-        });
-        eprintln!("median commit: {ours:?} directly, {stock:?} by the safe call");
+        // the shortest of many: a busy machine only adds
+        let [ours, stock] = took.map(|times| times.into_iter().min().unwrap_or_default());
+        eprintln!("shortest commit: {ours:?} directly, {stock:?} by the safe call");
         assert!(ours * 3 < stock, "{ours:?} is not well below {stock:?}");
         Ok(())
     })
