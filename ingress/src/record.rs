@@ -58,6 +58,7 @@ impl RawRecord {
                 signature_headers: verified.signature_headers.into_iter().map(header).collect(),
                 key_id: verified.key_id,
                 origin: ORIGIN.to_owned(),
+                integrity: source.scheme.integrity.as_str().to_owned(),
             },
             traceparent,
         }
