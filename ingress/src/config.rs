@@ -68,6 +68,9 @@ pub struct Config {
     /// Bounds of connections.
     #[command(flatten)]
     pub connections: listen::Limits,
+    /// TLS of the listener.
+    #[command(flatten)]
+    pub tls: listen::tls::Options,
 }
 
 /// Why the configuration cannot be used.

@@ -3,6 +3,7 @@
 mod connections;
 mod event;
 mod gate;
+mod tls;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub use self::connections::ConnectionMetrics;
 use self::event::EventMetrics;
 pub use self::event::SourceEvents;
 pub use self::gate::GateMetrics;
+pub use self::tls::TlsMetrics;
 use crate::answer::Answer;
 
 /// Why the metrics cannot be made: two of one name.
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// What limits on senders count.
     pub gate: GateMetrics,
+    /// What TLS counts.
+    pub tls: TlsMetrics,
 }
 
 /// Metrics of the memory of event ids.
@@ -124,6 +128,7 @@ impl Metrics {
             },
             connections: ConnectionMetrics::new(&make)?,
             gate: GateMetrics::new(&make)?,
+            tls: TlsMetrics::new(&make)?,
             events: EventMetrics::new(&make)?,
             registry: make.0,
         })

@@ -19,7 +19,7 @@ use crate::config::{Config, SystemSecrets};
 use crate::dedupe::Dedupe;
 use crate::door::Door;
 use crate::gate::Gate;
-use crate::listen;
+use crate::listen::{self, tls, tls::Tls};
 use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
 use crate::readiness::Readiness;
@@ -79,6 +79,7 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
     }
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let terms = terms(config, ingress, &tasks, &stop)?;
     tasks.spawn(keys::watch(Arc::clone(ingress), SystemSecrets, stop.clone()));
     let connected = tasks.spawn_blocking({
         let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
@@ -91,8 +92,7 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
             let ingress = Arc::clone(ingress);
             move |peer| routes(Arc::clone(&ingress), peer)
         },
-        (config.connections.clone(), config.senders.trusted_proxies.clone()),
-        ingress.metrics.connections.clone(),
+        terms,
         stop.clone(),
     ));
 
@@ -107,6 +107,26 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
     stop.cancel();
     drain(config, ingress, server).await;
     outcome
+}
+
+/// The terms on which connections are taken; the certificate, if there is one, is watched.
+fn terms(
+    config: &Config,
+    ingress: &Ingress<KafkaPublisher>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<listen::Terms> {
+    let tls = Tls::open(&config.tls, SystemClock.now(), ingress.metrics.tls.clone())
+        .context("opening the TLS certificate")?;
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).watch(SystemClock, tls::WATCH_PERIOD, stop.clone()));
+    }
+    Ok(listen::Terms {
+        limits: config.connections.clone(),
+        proxies: config.senders.trusted_proxies.clone(),
+        tls,
+        metrics: ingress.metrics.connections.clone(),
+    })
 }
 
 /// Finishes what was begun: requests first, then their records.

@@ -16,7 +16,7 @@ use crate::client::ForwardedHeader;
 use crate::dedupe::{Dedupe, Ticket};
 use crate::door::Door;
 use crate::gate::{self, Gate};
-use crate::listen;
+use crate::listen::{self, tls::Tls};
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
 use crate::readiness::Readiness;
@@ -146,12 +146,13 @@ struct Setup {
     connections: listen::Limits,
     senders: gate::Limits,
     token: Option<Token>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let produce_deadline = Duration::from_secs(20);
-        Self { produce_deadline, connections: limits(), senders: senders(), token: None }
+        Self { produce_deadline, connections: limits(), senders: senders(), token: None, tls: None }
     }
 }
 
@@ -189,6 +190,10 @@ impl TestIngress {
         Self::with(Setup { token, ..Setup::default() }).await
     }
 
+    pub(crate) async fn with_tls(tls: Arc<Tls>, connections: listen::Limits) -> Self {
+        Self::with(Setup { tls: Some(tls), connections, ..Setup::default() }).await
+    }
+
     async fn with(setup: Setup) -> Self {
         let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
@@ -223,9 +228,15 @@ impl TestIngress {
             move |peer| crate::routes::routes(Arc::clone(&shared), peer)
         };
         let (stop, metrics) = (CancellationToken::new(), shared.metrics.connections.clone());
-        let serving = listen::serve(listener, routes, (limits, Vec::new()), metrics, stop.clone());
+        let terms = listen::Terms { limits, proxies: Vec::new(), tls: setup.tls, metrics };
+        let serving = listen::serve(listener, routes, terms, stop.clone());
         let server = tokio_util::task::TaskTracker::new().spawn(serving);
         Self { topic, shared, now, stop, server, addr }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> std::net::SocketAddr {
+        self.addr
     }
 
     /// Opens a connection.
