@@ -32,7 +32,7 @@ mod verify;
 
 pub use explain::{Expected, Explanation, Hint, SignedPart, explain};
 pub use headers::{Header, Headers, Occurrence};
-pub use key::KeyError;
+pub use key::{KeyError, KeySet};
 pub use reason::Reason;
 pub use scheme::{
     Algorithm, Carrier, Expectation, FreeScheme, FreeSchemeError, Freshness, Integrity,

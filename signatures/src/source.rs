@@ -33,7 +33,9 @@ mod event;
 mod preset;
 mod secrets;
 
-pub use config::{SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse};
+pub use config::{
+    RemoteKeys, SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse,
+};
 pub use event::{Event, EventShape, InvalidPayload, Place, TimeForm};
 pub use preset::Preset;
 pub use secrets::{LoadError, Loaded, SecretStore};
