@@ -10,7 +10,7 @@ use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFil
 use streams::topology_file::{format_duration, parse_duration};
 
 use crate::recent::{Token, TokenError};
-use crate::{gate, listen};
+use crate::{capture, dedupe, gate, listen, trace};
 
 /// Flags of the ingress.
 #[derive(Clone, Debug, clap::Args)]
@@ -56,12 +56,21 @@ pub struct Config {
     /// a time.
     #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000)]
     pub dedupe_ids_max: usize,
+    /// Where they are kept over a restart.
+    #[command(flatten)]
+    pub snapshots: dedupe::SnapshotOptions,
     /// File with the token that shows the last events at `/events`; without it they are not kept.
     #[arg(long, env = "INGRESS_EVENTS_TOKEN_FILE")]
     pub events_token_file: Option<PathBuf>,
     /// The token itself, where there is no file.
     #[arg(long, env = "INGRESS_EVENTS_TOKEN", hide_env_values = true)]
     pub events_token: Option<Token>,
+    /// What is kept of rejected requests.
+    #[command(flatten)]
+    pub capture: capture::Options,
+    /// Where spans go.
+    #[command(flatten)]
+    pub traces: trace::Options,
     /// Bounds of senders.
     #[command(flatten)]
     pub senders: gate::Limits,

@@ -10,6 +10,8 @@ pub mod address;
 pub mod answer;
 pub mod body;
 pub mod budget;
+mod canary;
+pub mod capture;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -28,7 +30,7 @@ pub mod routes;
 pub mod server;
 mod tail;
 pub mod telemetry;
-mod trace;
+pub mod trace;
 
 #[cfg(test)]
 mod testing;

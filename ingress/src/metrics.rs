@@ -1,8 +1,11 @@
 //! What is counted and measured.
 
+mod canary;
+mod capture;
 mod connections;
 mod event;
 mod gate;
+mod snapshot;
 mod tls;
 
 use std::time::Duration;
@@ -13,10 +16,14 @@ use prometheus::{
 };
 use signatures::Reason;
 
+use self::canary::CanaryMetrics;
+pub use self::canary::SourceCanary;
+pub use self::capture::CaptureMetrics;
 pub use self::connections::ConnectionMetrics;
 use self::event::EventMetrics;
 pub use self::event::SourceEvents;
 pub use self::gate::GateMetrics;
+pub use self::snapshot::SnapshotMetrics;
 pub use self::tls::TlsMetrics;
 use crate::answer::Answer;
 
@@ -34,6 +41,9 @@ pub struct Metrics {
     verify: HistogramVec,
     ack: HistogramVec,
     events: EventMetrics,
+    canary: CanaryMetrics,
+    /// What the keeping of rejected requests counts.
+    pub capture: CaptureMetrics,
     /// Requests for paths that nobody declared.
     pub unknown_paths: IntCounter,
     /// Records that Kafka did not acknowledge.
@@ -61,6 +71,8 @@ pub struct DedupeMetrics {
     pub raw_duplicates: IntCounter,
     /// Records of the raw topic that could not be read.
     pub unreadable: IntCounter,
+    /// What the file of ids counts.
+    pub snapshots: SnapshotMetrics,
 }
 
 impl Metrics {
@@ -125,11 +137,14 @@ impl Metrics {
                     "webhook_raw_unreadable_total",
                     "Records of the raw topic that could not be read.",
                 )?,
+                snapshots: SnapshotMetrics::new(&make)?,
             },
             connections: ConnectionMetrics::new(&make)?,
             gate: GateMetrics::new(&make)?,
             tls: TlsMetrics::new(&make)?,
             events: EventMetrics::new(&make)?,
+            canary: CanaryMetrics::new(&make)?,
+            capture: CaptureMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -150,6 +165,7 @@ impl Metrics {
             verify: self.verify.with_label_values(&[source]),
             ack: self.ack.with_label_values(&[source]),
             events: self.events.source(source),
+            canary: self.canary.source(source),
         }
     }
 
@@ -221,6 +237,8 @@ pub struct SourceMetrics {
     ack: Histogram,
     /// What is measured of genuine requests.
     pub events: SourceEvents,
+    /// What is counted of its canaries.
+    pub canary: SourceCanary,
 }
 
 impl SourceMetrics {
@@ -239,7 +257,8 @@ impl SourceMetrics {
                     counter.inc();
                 }
             }
-            Answer::TooMany(_)
+            Answer::Canary(_)
+            | Answer::TooMany(_)
             | Answer::Unauthorized
             | Answer::Forbidden
             | Answer::Malformed

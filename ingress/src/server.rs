@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::BodyLimits;
 use crate::budget::Budget;
+use crate::capture::{self, Capture};
 use crate::config::{Config, SystemSecrets};
 use crate::dedupe::Dedupe;
 use crate::door::Door;
@@ -29,19 +30,22 @@ use crate::routes::routes;
 
 /// Runs until SIGTERM or SIGINT, or until it cannot go on.
 pub fn main(config: &Config) -> anyhow::Result<()> {
-    let ingress = Arc::new(ingress(config)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the async runtime")?;
-    let outcome = runtime.block_on(serve(config, &ingress));
+    let (ingress, captures) = ingress(config, runtime.handle())?;
+    let outcome = runtime.block_on(serve(config, &Arc::new(ingress), captures));
     // What still blocks then is a question to a broker that does not answer.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-/// Everything requests share; refuses what is configured wrongly.
-fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
+/// Everything requests share, and who writes the rejected ones; refuses what is configured wrongly.
+fn ingress(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<(Ingress<KafkaPublisher>, Option<capture::Writer>)> {
     let sources = config.sources()?;
     let metrics = Metrics::new().context("making the metrics")?;
     let window = sources.iter().map(|source| source.dedupe_window).max().unwrap_or_default();
@@ -51,23 +55,31 @@ fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
         doors.push(Door::open(source, &SystemSecrets, &metrics)?);
     }
     let names = doors.iter().map(|door| door.source.name.as_str());
-    let gate = Gate::new(&config.senders, names, metrics.gate.clone());
-    Ok(Ingress {
+    let gate = Gate::new(&config.senders, names.clone(), metrics.gate.clone());
+    let (capture, captures) = Capture::new(&config.capture, names, &metrics.capture);
+    let ingress = Ingress {
         doors,
         gate,
         publisher: OnceLock::new(),
         dedupe: Dedupe::new(window_ms, config.dedupe_ids_max, metrics.dedupe.clone()),
         recent: Recent::new(config.events_token()?),
+        capture,
+        spans: config.traces.spans(runtime)?,
         readiness: Arc::new(Readiness::default()),
         metrics,
         clock: Box::new(SystemClock),
         body: BodyLimits { bytes: config.body_limit, time: config.body_timeout },
         bodies: Budget::new(config.bodies_limit),
         produce_deadline: config.produce_deadline,
-    })
+    };
+    Ok((ingress, captures))
 }
 
-async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    ingress: &Arc<Ingress<KafkaPublisher>>,
+    captures: Option<capture::Writer>,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
@@ -80,6 +92,10 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let terms = terms(config, ingress, &tasks, &stop)?;
+    if let Some(captures) = captures {
+        let stop = stop.clone();
+        tasks.spawn_blocking(move || captures.run(&stop));
+    }
     tasks.spawn(keys::watch(Arc::clone(ingress), SystemSecrets, stop.clone()));
     let connected = tasks.spawn_blocking({
         let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
@@ -144,6 +160,7 @@ async fn drain(
         if let Some(publisher) = ingress.publisher.get() {
             publisher.flush(deadline);
         }
+        ingress.spans.shut_down();
     });
     if flushed.await.is_err() {
         tracing::error!("the producer could not be flushed");

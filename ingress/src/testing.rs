@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::BodyLimits;
 use crate::budget::Budget;
+use crate::capture::Capture;
 use crate::client::ForwardedHeader;
 use crate::dedupe::{Dedupe, Ticket};
 use crate::door::Door;
@@ -23,6 +24,7 @@ use crate::readiness::Readiness;
 use crate::receive::Ingress;
 use crate::recent::{Recent, Token};
 use crate::record::RawRecord;
+use crate::trace::Spans;
 
 /// The time at which tests begin, milliseconds.
 pub(crate) const NOW: i64 = 1_772_501_000_000;
@@ -147,12 +149,22 @@ struct Setup {
     senders: gate::Limits,
     token: Option<Token>,
     tls: Option<Arc<Tls>>,
+    capture: Capture,
+    spans: Spans,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let produce_deadline = Duration::from_secs(20);
-        Self { produce_deadline, connections: limits(), senders: senders(), token: None, tls: None }
+        Self {
+            produce_deadline,
+            connections: limits(),
+            senders: senders(),
+            token: None,
+            tls: None,
+            capture: Capture::off(),
+            spans: Spans::off(),
+        }
     }
 }
 
@@ -194,6 +206,14 @@ impl TestIngress {
         Self::with(Setup { tls: Some(tls), connections, ..Setup::default() }).await
     }
 
+    pub(crate) async fn with_capture(capture: Capture) -> Self {
+        Self::with(Setup { capture, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with_spans(spans: Spans) -> Self {
+        Self::with(Setup { spans, ..Setup::default() }).await
+    }
+
     async fn with(setup: Setup) -> Self {
         let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
@@ -215,6 +235,8 @@ impl TestIngress {
             dedupe: Dedupe::new(86_400_000, 1000, metrics.dedupe.clone()),
             readiness,
             recent: Recent::new(setup.token),
+            capture: setup.capture,
+            spans: setup.spans,
             metrics,
             clock: Box::new(TestClock(Arc::clone(&now))),
             body: BodyLimits { bytes: BODY_BYTES_MAX, time: Duration::from_secs(10) },

@@ -8,6 +8,7 @@
 
 mod account;
 mod avro;
+pub mod canary;
 mod coin;
 pub mod condition;
 mod position;
