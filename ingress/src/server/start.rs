@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use apache_avro::AvroSchema as _;
 use schemas::WebhookReceived;
 use schemas::topics::WEBHOOKS_RECEIVED;
+use streams::SystemClock;
 use streams::registry::{Registry, RegistrySchemas};
 use streams::wire::{SchemaError, Schemas};
 use tokio::runtime::Handle;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::publish::{KafkaPublisher, Settings};
 use crate::receive::Ingress;
-use crate::tail::Tail;
+use crate::tail::{self, Keeper, Tail};
 
 /// Pause between two questions to a registry that is not there yet.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -51,10 +52,19 @@ pub(super) fn connect(
         Arc::clone(&ingress.dedupe),
         ingress.metrics.dedupe.clone(),
         Arc::clone(&ingress.readiness),
-    )?;
+    )?
+    .with_snapshots(keeper(config, ingress));
     let window = ingress.doors.iter().map(|door| door.source.dedupe_window).max();
     let window_ms = i64::try_from(window.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     tail.run(now.saturating_sub(window_ms), stop).context("reading the raw topic")
+}
+
+/// What keeps event ids in a file, if that is wanted.
+fn keeper(config: &Config, ingress: &Ingress<KafkaPublisher>) -> Option<Keeper> {
+    let (file, every) = config.snapshots.wanted()?;
+    let metrics = ingress.metrics.dedupe.snapshots.clone();
+    let settings = tail::Settings { file: file.to_path_buf(), every };
+    Some(Keeper::new(settings, Arc::new(SystemClock), metrics))
 }
 
 /// The raw schema's id; `None` when stopped before the registry answered.
