@@ -30,11 +30,17 @@ use crate::routes::routes;
 
 /// Runs until SIGTERM or SIGINT, or until it cannot go on.
 pub fn main(config: &Config) -> anyhow::Result<()> {
+    main_with(config, |_| ())
+}
+
+/// The same, with a memory of events that `prepare` has seen first.
+pub fn main_with(config: &Config, prepare: impl FnOnce(&Dedupe)) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the async runtime")?;
     let (ingress, captures) = ingress(config, runtime.handle())?;
+    prepare(&ingress.dedupe);
     let outcome = runtime.block_on(serve(config, &Arc::new(ingress), captures));
     // What still blocks then is a question to a broker that does not answer.
     runtime.shutdown_timeout(Duration::from_secs(1));

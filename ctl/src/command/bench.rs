@@ -1,4 +1,7 @@
-//! `bankstream bench`: load through the real pipeline on this machine.
+//! `bankstream bench`: load through the real pipeline on this machine, or at one part of it.
+
+mod ingress;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +24,10 @@ use crate::output;
 /// Everything shares this machine: senders, bank, ingress, Kafka, registry and processors. The numbers
 /// compare one change with another; they are no promise about other machines.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// How long signed webhooks are sent at full speed, in seconds.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
@@ -31,6 +37,13 @@ pub struct Args {
     /// Steps a second of the bank's day that follows, for ten seconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: u32,
+}
+
+/// A part that is measured by itself.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// What the ingress costs, beside the least that could take its place.
+    Ingress(ingress::Args),
 }
 
 /// Length of the bank's day.
@@ -60,6 +73,10 @@ struct Measured {
 
 /// Runs `bankstream bench`.
 pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+    match &args.part {
+        Some(Part::Ingress(args)) => return ingress::run(args, shared).await,
+        None => {}
+    }
     let stage = Stage::start(options(shared, "bench", fastrand::u64(..))?).await?;
     let measured = measure(&stage, &args).await;
     output::progress("stopping");
