@@ -55,7 +55,9 @@ struct Additional {
 /// Every item's signature and what it is over; all must hold. A body that cannot be read is an
 /// invalid payload.
 pub(super) fn given<'a>(scheme: &'a Scheme, body: &'a [u8]) -> Result<Given<'a>, Reason> {
-    let body: Body = serde_json::from_slice(body).map_err(|_| Reason::InvalidPayload)?;
+    // the reader passes over what it does not need, whatever its bytes
+    let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidPayload)?;
+    let body: Body = serde_json::from_str(text).map_err(|_| Reason::InvalidPayload)?;
     if !(1..=ITEMS_MAX).contains(&body.notification_items.len()) {
         return Err(Reason::InvalidPayload);
     }
@@ -114,6 +116,18 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_not_text_are_refused_also_where_nothing_is_signed() {
+        let body = |note: &[u8]| {
+            let front = br#"{"notificationItems":[{"NotificationRequestItem":{"additionalData":
+                {"hmacSignature":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},"reason":""#;
+            [&front[..], note, b"\"}}]}"].concat()
+        };
+        let scheme = Scheme::adyen();
+        assert!(given(&scheme, &body(b"text")).is_ok());
+        assert_eq!(given(&scheme, &body(b"\xff")).err(), Some(Reason::InvalidPayload));
+    }
 
     #[test]
     fn fields_are_joined_in_order_and_taken_apart_in_one_way_only() {
