@@ -43,6 +43,7 @@ pub struct Options {
     pub content: Content,
     /// Bytes kept of a body; a longer one is cut.
     #[arg(
+        id = "capture_body_limit",
         long = "capture-body-limit",
         env = "INGRESS_CAPTURE_BODY_LIMIT",
         default_value_t = 64 * 1024
