@@ -128,3 +128,6 @@ fn metrics<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
