@@ -5,6 +5,7 @@ mod capture;
 mod connections;
 mod event;
 mod gate;
+mod keys;
 mod snapshot;
 mod tls;
 
@@ -23,6 +24,8 @@ pub use self::connections::ConnectionMetrics;
 use self::event::EventMetrics;
 pub use self::event::SourceEvents;
 pub use self::gate::GateMetrics;
+use self::keys::KeyMetrics;
+pub use self::keys::SourceKeys;
 pub use self::snapshot::SnapshotMetrics;
 pub use self::tls::TlsMetrics;
 use crate::answer::Answer;
@@ -41,6 +44,7 @@ pub struct Metrics {
     verify: HistogramVec,
     ack: HistogramVec,
     events: EventMetrics,
+    keys: KeyMetrics,
     canary: CanaryMetrics,
     /// What the keeping of rejected requests counts.
     pub capture: CaptureMetrics,
@@ -143,6 +147,7 @@ impl Metrics {
             gate: GateMetrics::new(&make)?,
             tls: TlsMetrics::new(&make)?,
             events: EventMetrics::new(&make)?,
+            keys: KeyMetrics::new(&make)?,
             canary: CanaryMetrics::new(&make)?,
             capture: CaptureMetrics::new(&make)?,
             registry: make.0,
@@ -165,6 +170,7 @@ impl Metrics {
             verify: self.verify.with_label_values(&[source]),
             ack: self.ack.with_label_values(&[source]),
             events: self.events.source(source),
+            keys: self.keys.source(source),
             canary: self.canary.source(source),
         }
     }
@@ -205,7 +211,16 @@ impl Make {
     }
 
     fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, MetricsError> {
-        let gauges = IntGaugeVec::new(Opts::new(name, help), &["source"])?;
+        self.gauges_of(name, help, &["source"])
+    }
+
+    fn gauges_of(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, MetricsError> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(gauges.clone()))?;
         Ok(gauges)
     }
@@ -237,6 +252,8 @@ pub struct SourceMetrics {
     ack: Histogram,
     /// What is measured of genuine requests.
     pub events: SourceEvents,
+    /// What is counted of its keys.
+    pub keys: SourceKeys,
     /// What is counted of its canaries.
     pub canary: SourceCanary,
 }

@@ -18,9 +18,11 @@ use crate::budget::{Budget, Share};
 use crate::canary;
 use crate::capture::{self, Capture};
 use crate::clock::Stopwatch;
+use crate::deadline::Deadlines;
 use crate::dedupe::{BodyPrint, Claim, Dedupe, EventKey, Fate, Pending};
 use crate::door::Door;
 use crate::gate::Gate;
+use crate::key_fetch::{self, Refusal};
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
@@ -61,6 +63,13 @@ pub struct Ingress<P> {
 impl<P> std::fmt::Debug for Ingress<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ingress").field("doors", &self.doors).finish_non_exhaustive()
+    }
+}
+
+impl<P> Ingress<P> {
+    /// What a request at this door may take.
+    fn deadlines(&self, door: &Door) -> Deadlines {
+        Deadlines::of(door.source.ack_deadline, self.body.time, self.produce_deadline)
     }
 }
 
@@ -142,7 +151,9 @@ where
         return Err(reject(Reason::BodyTooLarge, None, ingress.clock.now()));
     }
     let mut share = ingress.bodies.share();
-    let body = match body::read(body, declared, ingress.body, &mut share).await {
+    let deadlines = ingress.deadlines(door);
+    let limits = BodyLimits { time: deadlines.body, ..ingress.body };
+    let body = match body::read(body, declared, limits, &mut share).await {
         Ok(body) => body,
         Err(BodyError::Crowded) => return Err(Answer::Unavailable),
         Err(BodyError::TooLarge) => {
@@ -152,13 +163,14 @@ where
     };
     let since_body = Stopwatch::start();
     let received_at = ingress.clock.now();
-    let judged = door.judge(headers, &body, received_at);
+    let judged = key_fetch::judge(door, headers, &body, received_at, deadlines.keys).await;
     door.metrics.verified_in(since_body.elapsed());
     match judged {
         Ok((verified, event)) => {
             Ok(Genuine { verified, event, body, received_at, since_body, _share: share })
         }
-        Err(reason) => Err(reject(reason, Some(&body), received_at)),
+        Err(Refusal::Rejected(reason)) => Err(reject(reason, Some(&body), received_at)),
+        Err(Refusal::NoKeys) => Err(Answer::Unavailable),
     }
 }
 
@@ -211,12 +223,13 @@ async fn publish<P: Publisher>(
     door: &Door,
 ) -> Answer {
     let (value, success_code) = (&record.value, door.source.success_code);
+    let deadline = ingress.deadlines(door).produce;
     let key = EventKey::new(&value.source, &value.event_id);
     let Some(print) = BodyPrint::from_hex(&value.body_sha256) else { return Answer::Unavailable };
     match ingress.dedupe.claim(key, print, value.received_at) {
         Claim::Known => Answer::Replayed(success_code),
         Claim::Conflict => Answer::Rejected(Reason::Replayed),
-        Claim::InFlight(pending) => match settled(pending, ingress.produce_deadline).await {
+        Claim::InFlight(pending) => match settled(pending, deadline).await {
             Fate::Accepted => Answer::Replayed(success_code),
             Fate::Failed => Answer::Unavailable,
         },
@@ -227,7 +240,7 @@ async fn publish<P: Publisher>(
                 tracing::debug!("{error}: {}", cause.unwrap_or_default());
                 return Answer::Unavailable;
             }
-            match settled(pending, ingress.produce_deadline).await {
+            match settled(pending, deadline).await {
                 Fate::Accepted => {
                     door.metrics.events.published_in(handed_over.elapsed());
                     Answer::Received(success_code)

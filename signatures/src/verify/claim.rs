@@ -7,11 +7,15 @@ use crate::parse::{self, Given};
 use crate::scheme::Expectation;
 
 impl Verifier {
-    /// The key that a request names: the `kid` of its token, or the address of its certificate.
-    /// `None` where it names none, or cannot be read. Nothing of it is proven.
-    pub fn claimed_key(&self, headers: &(impl Headers + ?Sized), body: &[u8]) -> Option<String> {
+    /// The key that a request names, if it names one: the `kid` of its token, or the address of its
+    /// certificate. Nothing of it is proven. `None` where the request is not of the scheme's form.
+    pub fn claimed_key(
+        &self,
+        headers: &(impl Headers + ?Sized),
+        body: &[u8],
+    ) -> Option<Option<String>> {
         let given = parse::given(&self.scheme, headers, body).ok()?;
-        self.claimed(&given).map(str::to_owned)
+        Some(self.claimed(&given).map(str::to_owned))
     }
 
     /// Ids of the keys with the milliseconds until which each is used, both ends included; `None`

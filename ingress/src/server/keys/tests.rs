@@ -32,7 +32,7 @@ async fn changed_secret_files_are_taken_and_a_broken_one_changes_nothing() {
     source.anchor_files(folder.path());
     let door = Door::open(source, &SystemSecrets, &Metrics::new().unwrap()).unwrap();
     let ingress = TestIngress::start().await;
-    let mut seen = marks(&door);
+    let mut seen = marks(&door, &SystemSecrets);
     let mut look = || look(&ingress.shared, &door, &SystemSecrets, &mut seen);
 
     assert_eq!(judged(&door, "first"), Ok("file".into()));
