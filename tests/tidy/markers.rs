@@ -5,8 +5,14 @@ use crate::tree::{self, File};
 use crate::{assert_clean, assert_found};
 
 /// Where the Kafka client's name may appear: adapters, and tests of the whole.
-const KAFKA_ADAPTERS: [&str; 5] =
-    ["streams/src/", "ingress/src/publish", "ingress/src/tail", "ctl/src/", "tests/"];
+const KAFKA_ADAPTERS: [&str; 6] = [
+    "streams/src/",
+    "ingress/src/publish",
+    "ingress/src/tail",
+    "ingress/examples/bare_loop.rs", // what the ingress is measured against has no layers
+    "ctl/src/",
+    "tests/",
+];
 
 /// Who may read the environment besides a `config.rs`. This list may shrink.
 const ENVIRONMENT_READERS: [&str; 2] = [
