@@ -43,10 +43,11 @@ pub struct Config {
     /// Bytes of all bodies in flight together; beyond it the answer is 503.
     #[arg(long, env = "INGRESS_BODIES_LIMIT", default_value_t = 64 * 1024 * 1024)]
     pub bodies_limit: usize,
-    /// How long a sender may take to send its body.
+    /// How long a sender may take to send its body; less where a provider gives up sooner.
     #[arg(long, env = "INGRESS_BODY_TIMEOUT", default_value = "5s", value_parser = span)]
     pub body_timeout: Duration,
-    /// How long Kafka may take to acknowledge; then the answer is 503.
+    /// How long Kafka may take to acknowledge; then the answer is 503. Less where a provider gives up
+    /// sooner: two fifths of its patience.
     #[arg(long, env = "INGRESS_PRODUCE_DEADLINE", default_value = "10s", value_parser = span)]
     pub produce_deadline: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -143,19 +144,6 @@ pub enum ConfigError {
         /// The profile.
         profile: String,
     },
-    /// The provider would give up before we answer.
-    #[error(
-        "--body-timeout and --produce-deadline together are {given}; expected less than {deadline}, \
-         after which the provider of source `{name}` gives up"
-    )]
-    Deadline {
-        /// What is given.
-        given: String,
-        /// The provider's.
-        deadline: String,
-        /// The source.
-        name: String,
-    },
     /// The topic forgets before the ingress may.
     #[error(
         "{file}: `sources.{name}` remembers event ids for {window}, but `{topic}` keeps its records \
@@ -194,7 +182,6 @@ impl Config {
         let mut sources = self.chosen(&file, declared)?;
         self.check_body_limit(&topology)?;
         for source in &mut sources {
-            self.check_deadline(source)?;
             check_retention(&file, &topology, source)?;
             if topology.folder() != Path::new(".") {
                 source.anchor_files(topology.folder());
@@ -244,18 +231,6 @@ impl Config {
         Err(ConfigError::BodyLimit { limit: self.body_limit, most, profile })
     }
 
-    fn check_deadline(&self, source: &SourceConfig) -> Result<(), ConfigError> {
-        let given = self.body_timeout.saturating_add(self.produce_deadline);
-        if given < source.ack_deadline {
-            return Ok(());
-        }
-        Err(ConfigError::Deadline {
-            given: format_duration(given),
-            deadline: format_duration(source.ack_deadline),
-            name: source.name.clone(),
-        })
-    }
-
     /// Largest record that the profile's topics take, in bytes.
     pub fn max_message_bytes(&self) -> usize {
         let overhead = usize::try_from(RECORD_OVERHEAD_BYTES).unwrap_or(0);
@@ -290,8 +265,9 @@ fn check_retention(
 #[derive(Clone, Copy, Debug)]
 pub struct SystemSecrets;
 
-/// Bytes of a secret's file. A longer one is not a secret but a wrong path.
-const SECRET_BYTES_MAX: u64 = 4096;
+/// Bytes of a file with a secret, a set of public keys or a chain of certificates. A longer one is
+/// none of them but a wrong path.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 impl SecretStore for SystemSecrets {
     fn env(&self, name: &str) -> Option<String> {
@@ -301,7 +277,7 @@ impl SecretStore for SystemSecrets {
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
         if std::fs::metadata(path)?.len() > SECRET_BYTES_MAX {
-            return Err(io::Error::other("longer than 4096 bytes: not a secret"));
+            return Err(io::Error::other("longer than 64 KiB: neither a secret nor a key"));
         }
         std::fs::read(path)
     }

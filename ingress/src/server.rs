@@ -1,6 +1,7 @@
 //! The process: opens the sources, listens, waits for Kafka, serves, stops.
 
 mod keys;
+mod retention;
 mod start;
 
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,10 @@ use crate::readiness::Readiness;
 use crate::receive::Ingress;
 use crate::recent::Recent;
 use crate::routes::routes;
+
+/// How long a stop waits for the last snapshot of event ids: ten million take some two seconds on
+/// a slow disk, and an orchestrator kills after thirty.
+const LAST_SNAPSHOT_TIME: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, or until it cannot go on.
 pub fn main(config: &Config) -> anyhow::Result<()> {
@@ -128,6 +133,12 @@ async fn serve(
     };
     stop.cancel();
     drain(config, ingress, server).await;
+    // The reader may still be writing what it remembers; one that waits for Kafka has nothing to write.
+    tasks.close();
+    let is_written = || tokio::time::timeout(LAST_SNAPSHOT_TIME, tasks.wait());
+    if ingress.readiness.missing().is_none() && is_written().await.is_err() {
+        tracing::warn!("the last snapshot of event ids took too long and is not written");
+    }
     outcome
 }
 

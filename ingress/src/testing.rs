@@ -46,6 +46,11 @@ const SOURCES: &str = r#"
     path = "/api/integration/bank-callback/stripe"
     secrets = [{ id = "only", env = "STRIPE" }]
     user_agent = "Stripe/1.0"
+
+    [sources.github]
+    preset = "github"
+    path = "/webhooks/github"
+    secrets = [{ id = "only", env = "GITHUB" }]
 "#;
 
 /// Secrets that are their own names in lower case.

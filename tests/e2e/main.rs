@@ -7,6 +7,14 @@ mod dead_letters;
 #[cfg(test)]
 mod demo_summary;
 #[cfg(test)]
+mod ingress_crash;
+#[cfg(test)]
+mod ingress_restart;
+#[cfg(test)]
+mod ingress_secrets;
+#[cfg(test)]
+mod ingress_twice;
+#[cfg(test)]
 mod kill9;
 #[cfg(test)]
 mod rebalance;

@@ -13,7 +13,9 @@ use streams::wire::{SchemaError, Schemas};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::retention;
 use crate::config::Config;
+use crate::deadline::Deadlines;
 use crate::publish::{KafkaPublisher, Settings};
 use crate::receive::Ingress;
 use crate::tail::{self, Keeper, Tail};
@@ -38,7 +40,7 @@ pub(super) fn connect(
     let settings = Settings {
         bootstrap_servers: config.bootstrap_servers.clone(),
         schema_id,
-        deadline: config.produce_deadline,
+        deadline: produce_deadline(config, ingress),
         message_bytes_max: config.max_message_bytes(),
     };
     let publisher = KafkaPublisher::new(settings, ingress.metrics.clone())?;
@@ -46,6 +48,7 @@ pub(super) fn connect(
         anyhow::bail!("the publisher was made twice");
     }
     ingress.readiness.waiting_for(format!("Kafka at {}", config.bootstrap_servers));
+    retention::check(&config.bootstrap_servers, ingress, runtime, stop)?;
     let tail = Tail::new(
         &config.bootstrap_servers,
         schemas,
@@ -57,6 +60,13 @@ pub(super) fn connect(
     let window = ingress.doors.iter().map(|door| door.source.dedupe_window).max();
     let window_ms = i64::try_from(window.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     tail.run(now.saturating_sub(window_ms), stop).context("reading the raw topic")
+}
+
+/// When the producer gives up a record: what the least patient of the providers leaves it.
+fn produce_deadline(config: &Config, ingress: &Ingress<KafkaPublisher>) -> Duration {
+    let of = |ack| Deadlines::of(ack, config.body_timeout, config.produce_deadline).produce;
+    let all = ingress.doors.iter().map(|door| of(door.source.ack_deadline));
+    all.min().unwrap_or(config.produce_deadline)
 }
 
 /// What keeps event ids in a file, if that is wanted.
