@@ -88,8 +88,10 @@ fn split<'a>(
 }
 
 fn json<T: for<'de> Deserialize<'de>>(encoded: &str) -> Result<T, Reason> {
-    let text = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Reason::MalformedHeader)?;
-    serde_json::from_slice(&text).map_err(|_| Reason::MalformedHeader)
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Reason::MalformedHeader)?;
+    // the reader passes over what it does not need, whatever its bytes
+    let text = std::str::from_utf8(&bytes).map_err(|_| Reason::MalformedHeader)?;
+    serde_json::from_str(text).map_err(|_| Reason::MalformedHeader)
 }
 
 fn candidate(algorithm: Algorithm, encoded: &str) -> Result<Candidate, Reason> {

@@ -114,7 +114,7 @@ const CELLS: &[Cell] = &[
     }),
     ("upper-case hex", |row, request| match row.scheme.signature_encoding {
         SignatureEncoding::LowerHex => {
-            change_signature(row, request, |signature| signature.to_ascii_uppercase());
+            change_signature(row, request, str::to_ascii_uppercase);
             Refused(Reason::MalformedHeader)
         }
         _ => NoCell("its signatures are in base64"),
