@@ -31,6 +31,10 @@ pub(super) struct Args {
     /// With --explain: judge it with this declared source [default: the one that rejected it].
     #[arg(long, requires = "explain")]
     source: Option<String>,
+    /// With --explain: judge it with the secret in this variable instead, such as one that the provider
+    /// may have rotated to; several times for several.
+    #[arg(long, value_name = "VAR", requires = "explain", conflicts_with = "source")]
+    secret_env: Vec<String>,
     /// With --explain: as of now, not of the time it came.
     #[arg(long, requires = "explain")]
     now: bool,
@@ -89,6 +93,8 @@ fn list(entries: &[Entry], json: bool) -> anyhow::Result<ExitCode> {
     }
     if entries.is_empty() {
         output::progress("nothing is kept: nothing was rejected since the file was begun");
+    } else if !json {
+        output::line(&entry::totals(entries))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,8 +108,17 @@ fn explain(entry: &Entry, args: &Args, shared: &Shared) -> anyhow::Result<ExitCo
         std::fs::write(path, &body)
             .with_context(|| format!("writing the body to {}", path.display()))?;
     }
-    let source = args.source.as_deref().unwrap_or(&entry.source);
-    let mut words: Vec<OsString> = vec!["verify".into(), "--source".into(), source.into()];
+    let mut words: Vec<OsString> = vec!["verify".into()];
+    if args.secret_env.is_empty() {
+        let source = args.source.as_deref().unwrap_or(&entry.source);
+        words.extend(["--source".into(), source.into()]);
+    } else {
+        words.extend(["--scheme".into(), entry.scheme.clone().into()]);
+        words.extend(["--path".into(), entry.path.clone().into()]);
+    }
+    for variable in &args.secret_env {
+        words.extend(["--secret-env".into(), variable.into()]);
+    }
     for header in &entry.headers {
         if let Some(value) = header.value()? {
             let line = [header.name.as_bytes(), b": ", &value].concat();
@@ -120,6 +135,7 @@ fn explain(entry: &Entry, args: &Args, shared: &Shared) -> anyhow::Result<ExitCo
     let verify = Verify::try_parse_from(words).context("preparing the judgement")?;
     if !shared.json {
         output::line(&entry.line(args.explain.unwrap_or_default()))?;
+        output::line(&entry.head())?;
     }
     Ok(verify::run(&verify.args, shared))
 }

@@ -1,15 +1,22 @@
 //! A line of the capture file, as the ingress writes it.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+
+/// Senders that the totals name; an attack has thousands.
+const SENDERS_SHOWN: usize = 5;
 
 /// A rejected request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
     received_at: i64,
     pub(super) source: String,
+    pub(super) scheme: String,
+    pub(super) path: String,
     reason: String,
     peer: String,
     pub(super) headers: Vec<Header>,
@@ -66,6 +73,20 @@ impl Entry {
         )
     }
 
+    /// What came with it, and what a verdict alone would not say.
+    pub(super) fn head(&self) -> String {
+        let names: Vec<_> = self.headers.iter().map(|header| header.name.as_str()).collect();
+        let mut lines = vec![format!("headers   {}", names.join(", "))];
+        if self.reason == "replayed" {
+            let told = "genuine, but another body came under the same id or nonce before";
+            lines.push(format!("replayed  {told}: what follows judges the signature only"));
+        }
+        if self.body_bytes == Some(0) {
+            lines.push("empty     no webhook has an empty body: a proxy dropped it".to_owned());
+        }
+        lines.join("\n")
+    }
+
     /// When it came.
     pub(super) fn time(&self) -> anyhow::Result<jiff::Timestamp> {
         jiff::Timestamp::from_millisecond(self.received_at).context("reading the request's time")
@@ -95,6 +116,26 @@ impl Entry {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.name == name)?.value.as_deref()
     }
+}
+
+/// Of all entries, how many by source and reason, and by sender: many senders are not one provider.
+pub(super) fn totals(entries: &[Entry]) -> String {
+    let mut reasons = BTreeMap::<_, usize>::new();
+    let mut senders = BTreeMap::<_, usize>::new();
+    for entry in entries {
+        *reasons.entry((entry.source.as_str(), entry.reason.as_str())).or_default() += 1;
+        *senders.entry(entry.sender()).or_default() += 1;
+    }
+    let reasons = reasons.iter().map(|((source, reason), n)| format!("{source} {reason} {n}"));
+    let mut senders: Vec<_> = senders.into_iter().collect();
+    senders.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let shown = senders.iter().take(SENDERS_SHOWN).map(|(sender, n)| format!("{sender} {n}"));
+    let more = match senders.len().saturating_sub(SENDERS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (reasons, shown) = (reasons.collect::<Vec<_>>(), shown.collect::<Vec<_>>());
+    format!("\nreasons   {}\nsenders   {}{more}", reasons.join(", "), shown.join(", "))
 }
 
 impl Header {

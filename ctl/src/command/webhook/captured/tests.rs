@@ -51,6 +51,28 @@ fn a_list_tells_time_source_reason_and_sender() {
 }
 
 #[test]
+fn totals_count_reasons_and_name_the_loudest_senders() {
+    let from = |last: usize| kept("{}", "").replace("192.0.2.1", &format!("192.0.2.{last}"));
+    let lines: Vec<_> =
+        [1, 2, 2, 3, 4, 5, 6, 7].into_iter().map(|last| entry(&from(last))).collect();
+    assert_eq!(
+        entry::totals(&lines),
+        "\nreasons   up signature-mismatch 8\n\
+         senders   192.0.2.2 2, 192.0.2.1 1, 192.0.2.3 1, 192.0.2.4 1, 192.0.2.5 1 and 2 more"
+    );
+}
+
+#[test]
+fn what_a_verdict_would_not_say_is_said_beside_it() {
+    let replayed = kept("{}", "").replace("signature-mismatch", "replayed");
+    let head = entry(&replayed).head();
+    assert!(head.contains("x-up-authenticity-signature, x-odd, cookie"), "{head}");
+    assert!(head.contains("another body came under the same id"), "{head}");
+    let empty = kept("", "").replace(r#""body_bytes":2"#, r#""body_bytes":0"#);
+    assert!(entry(&empty).head().contains("a proxy dropped it"));
+}
+
+#[test]
 fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
     let folder = tempfile::tempdir().unwrap();
     let topology = folder.path().join("topology.toml");
@@ -71,6 +93,7 @@ fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
             file: file.clone(),
             explain: Some(1),
             source: None,
+            secret_env: Vec::new(),
             now: false,
             known_good: None,
             body_to: Some(folder.path().join("body")),
