@@ -1,4 +1,4 @@
-//! The same twenty-odd requests to every scheme: genuine ones in every dress, and near misses. Where a
+//! The same twenty-eight requests to every scheme: genuine ones in every dress, and near misses. Where a
 //! request cannot be made for a scheme, the table says why.
 
 use base64::Engine as _;
