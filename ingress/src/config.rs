@@ -144,6 +144,22 @@ pub enum ConfigError {
         /// The profile.
         profile: String,
     },
+    /// A request is still taken when its event is forgotten already.
+    #[error(
+        "{file}: `sources.{name}` takes what was signed up to {tolerance} ago, but remembers event ids \
+         for {window} only: who has seen a request could send it again; expected a `dedupe_window` of \
+         at least {tolerance}"
+    )]
+    Tolerance {
+        /// The topology file.
+        file: String,
+        /// The source.
+        name: String,
+        /// How old a signature may be.
+        tolerance: String,
+        /// How long ids are remembered.
+        window: String,
+    },
     /// The topic forgets before the ingress may.
     #[error(
         "{file}: `sources.{name}` remembers event ids for {window}, but `{topic}` keeps its records \
@@ -182,6 +198,7 @@ impl Config {
         let mut sources = self.chosen(&file, declared)?;
         self.check_body_limit(&topology)?;
         for source in &mut sources {
+            check_tolerance(&file, source)?;
             check_retention(&file, &topology, source)?;
             if topology.folder() != Path::new(".") {
                 source.anchor_files(topology.folder());
@@ -236,6 +253,20 @@ impl Config {
         let overhead = usize::try_from(RECORD_OVERHEAD_BYTES).unwrap_or(0);
         self.body_limit.saturating_add(overhead)
     }
+}
+
+fn check_tolerance(file: &str, source: &SourceConfig) -> Result<(), ConfigError> {
+    let Some(freshness) = source.scheme.freshness else { return Ok(()) };
+    let tolerance = Duration::from_millis(u64::try_from(freshness.past_ms).unwrap_or(0));
+    if tolerance <= source.dedupe_window {
+        return Ok(());
+    }
+    Err(ConfigError::Tolerance {
+        file: file.to_owned(),
+        name: source.name.clone(),
+        tolerance: format_duration(tolerance),
+        window: format_duration(source.dedupe_window),
+    })
 }
 
 fn check_retention(

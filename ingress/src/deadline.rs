@@ -50,6 +50,39 @@ mod tests {
     }
 
     #[test]
+    fn retries_and_late_webhooks_of_every_provider_are_known_and_not_refused_for_their_age() {
+        use Preset::{
+            Adyen, Convoy, Demoz, Github, Gocardless, ModernTreasury, Moneykit, Paypal, Plaid,
+            StandardWebhooks, Starling, Stripe, Svix, Truelayer, Up, Wise,
+        };
+        for preset in [
+            Adyen,
+            Convoy,
+            Demoz,
+            Github,
+            Gocardless,
+            ModernTreasury,
+            Moneykit,
+            Paypal,
+            Plaid,
+            StandardWebhooks,
+            Starling,
+            Stripe,
+            Svix,
+            Truelayer,
+            Up,
+            Wise,
+        ] {
+            let Some(freshness) = preset.scheme().unwrap().freshness else { continue };
+            let past = Duration::from_millis(u64::try_from(freshness.past_ms).unwrap());
+            assert!(past >= preset.tolerance_min(), "{preset:?} refuses its own retries");
+            assert!(past <= preset.dedupe_window(), "{preset:?} could be sent again later");
+        }
+        let moneykit = Preset::Moneykit.scheme().unwrap().freshness.unwrap();
+        assert_eq!(moneykit.past_ms, 3 * 3_600_000);
+    }
+
+    #[test]
     fn every_provider_has_its_answer_before_it_gives_up() {
         check(Preset::Wise, 5, 1_000, 2_000);
         check(Preset::Github, 10, 2_000, 4_000);

@@ -11,6 +11,8 @@ mod ingress_crash;
 #[cfg(test)]
 mod ingress_restart;
 #[cfg(test)]
+mod ingress_retention;
+#[cfg(test)]
 mod ingress_secrets;
 #[cfg(test)]
 mod ingress_twice;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::table::{ENTRY_BYTES, Entry};
-use super::{Dedupe, Frame};
+use super::{Dedupe, EventKey, Frame};
 
 const MAGIC: [u8; 8] = *b"bs-ids\r\n";
 
@@ -45,8 +45,31 @@ pub(crate) struct Mark {
     pub(crate) offset: i64,
     /// Its time, milliseconds.
     pub(crate) time: i64,
-    /// The hash of its source and event id, in hex; empty when it has none.
-    pub(crate) event: String,
+    /// Its event, in hex; `None` when it is none of ours.
+    #[serde(with = "event")]
+    pub(crate) event: Option<EventKey>,
+}
+
+mod event {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::EventKey;
+
+    #[expect(clippy::ref_option, reason = "the derived code calls it so")]
+    pub(super) fn serialize<S: Serializer>(
+        event: &Option<EventKey>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        event.map(|event| event.to_string()).serialize(out)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<Option<EventKey>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let read = text.map(|text| u128::from_str_radix(&text, 16).map(EventKey)).transpose();
+        read.map_err(D::Error::custom)
+    }
 }
 
 /// How far a partition was read.

@@ -20,8 +20,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "`sources.{source_name}` remembers event ids for {window}, but `{WEBHOOKS_RECEIVED}` on the cluster \
-     keeps its records for {retention} only; `bankstream topology apply` sets what topology.toml \
-     declares, or give the source a shorter `dedupe_window`"
+     keeps its records for {retention} only; `bankstream topology plan` shows the command that raises \
+     it to what topology.toml declares, or give the source a shorter `dedupe_window`"
 )]
 pub(super) struct Short {
     source_name: String,
@@ -111,6 +111,6 @@ mod tests {
         check(None, None);
         check(Some("604799999"), Some("keeps its records for"));
         check(Some("518400000"), Some("`sources.up` remembers event ids for 7d"));
-        check(Some("518400000"), Some("for 6d only; `bankstream topology apply`"));
+        check(Some("518400000"), Some("for 6d only; `bankstream topology plan`"));
     }
 }

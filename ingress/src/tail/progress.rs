@@ -97,9 +97,10 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedupe::EventKey;
 
     fn mark(offset: i64) -> Mark {
-        Mark { offset, time: 7, event: "e".to_owned() }
+        Mark { offset, time: 7, event: Some(EventKey::new("up", "e")) }
     }
 
     fn start(first: i64, end: i64, proof: Option<Mark>) -> Progress {
@@ -129,8 +130,12 @@ mod tests {
 
     #[test]
     fn another_record_in_its_place_or_none_is_another_topic() {
-        let other =
-            [mark(5), Mark { time: 8, ..mark(4) }, Mark { event: "another".to_owned(), ..mark(4) }];
+        let other = [
+            mark(5),
+            Mark { time: 8, ..mark(4) },
+            Mark { event: Some(EventKey::new("up", "another")), ..mark(4) },
+            Mark { event: None, ..mark(4) },
+        ];
         for record in other {
             assert_eq!(start(4, 9, Some(mark(4))).read(0, record), Step::Foreign);
         }

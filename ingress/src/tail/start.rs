@@ -129,7 +129,9 @@ impl Tail {
                 Some(found) => found.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(high),
                 None => low,
             };
-            Start { partition, first: first.max(low), end: high, proof: None, last: None }
+            // Where nothing is that late the last one is read all the same: a snapshot shall know it.
+            let first = first.min(high.saturating_sub(1)).max(low);
+            Start { partition, first, end: high, proof: None, last: None }
         };
         Ok(partitions.iter().map(start).collect())
     }

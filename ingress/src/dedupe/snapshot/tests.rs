@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Stopwatch;
-use crate::dedupe::{BodyPrint, Claim, EventKey};
+use crate::dedupe::{BodyPrint, Claim};
 use crate::metrics::Metrics;
 
 const MINUTE_MS: i64 = 60_000;
@@ -24,7 +24,7 @@ fn print(body: u8) -> BodyPrint {
 }
 
 fn header(dedupe: &Dedupe) -> Header {
-    let last = Mark { offset: 6, time: NOW, event: key(1).to_string() };
+    let last = Mark { offset: 6, time: NOW, event: Some(key(1)) };
     Header {
         cluster: "c".to_owned(),
         topic: "t".to_owned(),

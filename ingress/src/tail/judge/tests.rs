@@ -1,9 +1,9 @@
 use super::*;
-use crate::dedupe::Frame;
 use crate::dedupe::snapshot::Mark;
+use crate::dedupe::{EventKey, Frame};
 
 fn mark(offset: i64) -> Mark {
-    Mark { offset, time: 1, event: "ab".to_owned() }
+    Mark { offset, time: 1, event: Some(EventKey::new("up", "ab")) }
 }
 
 fn header() -> Header {
