@@ -12,7 +12,7 @@ mod certificate;
 mod client;
 mod keeper;
 #[cfg(test)]
-mod provider;
+pub(crate) mod provider;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

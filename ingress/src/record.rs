@@ -74,3 +74,28 @@ impl RawRecord {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_says_how_much_of_its_body_was_signed() {
+        #[track_caller]
+        fn check(preset: &str, expect: &str) {
+            let table = format!(
+                "[sources.a]\npreset = \"{preset}\"\npath = \"/a\"\n\
+                 secrets = [{{ id = \"a\", env = \"A\" }}]"
+            );
+            let source = signatures::source::parse("a.toml", &table).unwrap().remove(0);
+            let verified =
+                Verified { key_id: "a".into(), timestamp: None, signature_headers: Vec::new() };
+            let event =
+                Event { id: "e".into(), kind: "k".into(), subject: None, occurred_at: None };
+            let record = RawRecord::new(&source, verified, event, Vec::new(), 0, String::new());
+            assert_eq!(record.value.integrity, expect);
+        }
+        check("up", "full");
+        check("adyen", "partial");
+    }
+}

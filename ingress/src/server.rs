@@ -107,7 +107,7 @@ async fn serve(
         let stop = stop.clone();
         tasks.spawn_blocking(move || captures.run(&stop));
     }
-    tasks.spawn(keys::watch(Arc::clone(ingress), SystemSecrets, stop.clone()));
+    keys::start(ingress, &tasks, &stop)?;
     let connected = tasks.spawn_blocking({
         let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
         let (runtime, now) = (tokio::runtime::Handle::current(), SystemClock.now());

@@ -149,6 +149,7 @@ pub(crate) fn limits() -> listen::Limits {
 
 /// What a test may choose.
 struct Setup {
+    sources: String,
     produce_deadline: Duration,
     connections: listen::Limits,
     senders: gate::Limits,
@@ -162,6 +163,7 @@ impl Default for Setup {
     fn default() -> Self {
         let produce_deadline = Duration::from_secs(20);
         Self {
+            sources: SOURCES.to_owned(),
             produce_deadline,
             connections: limits(),
             senders: senders(),
@@ -195,6 +197,11 @@ impl TestIngress {
         Self::with(Setup { produce_deadline, ..Setup::default() }).await
     }
 
+    /// One with these sources instead of the usual.
+    pub(crate) async fn with_sources(sources: String) -> Self {
+        Self::with(Setup { sources, ..Setup::default() }).await
+    }
+
     pub(crate) async fn with_limits(connections: listen::Limits) -> Self {
         Self::with(Setup { connections, ..Setup::default() }).await
     }
@@ -222,7 +229,7 @@ impl TestIngress {
     async fn with(setup: Setup) -> Self {
         let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
-        let doors = parse("test.toml", SOURCES).unwrap();
+        let doors = parse("test.toml", &setup.sources).unwrap();
         let doors = doors.into_iter().map(|it| Door::open(it, &TestSecrets, &metrics).unwrap());
         let topic = Arc::new(TestTopic {
             broker: Mutex::new(Broker::Accepts),

@@ -19,15 +19,15 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A key pair on P-256 with a name.
 #[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) kid: String,
+pub(crate) struct Pair {
+    pub(crate) kid: String,
     pem: Vec<u8>,
     x: String,
     y: String,
 }
 
 impl Pair {
-    pub(super) fn new(kid: &str) -> Self {
+    pub(crate) fn new(kid: &str) -> Self {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let key = EcKey::generate(&group).unwrap();
         let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
@@ -39,7 +39,7 @@ impl Pair {
     }
 
     /// The public one, as it is published; `more` are further fields.
-    pub(super) fn jwk(&self, more: &str) -> String {
+    pub(crate) fn jwk(&self, more: &str) -> String {
         let Self { kid, x, y, .. } = self;
         format!(
             r#"{{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"{kid}","x":"{x}","y":"{y}"{more}}}"#
@@ -47,7 +47,7 @@ impl Pair {
     }
 
     /// The headers of a request with this body at this time.
-    pub(super) fn sign(&self, scheme: &Scheme, body: &[u8], at: i64) -> HeaderMap {
+    pub(crate) fn sign(&self, scheme: &Scheme, body: &[u8], at: i64) -> HeaderMap {
         let signer = Signer::new(scheme.clone(), &Secret::new(self.pem.clone()).unwrap()).unwrap();
         let headers = signer.named(&self.kid).sign(&[], body, at).unwrap();
         let header = |header: signatures::Header| {
@@ -59,13 +59,13 @@ impl Pair {
 }
 
 /// A set of these.
-pub(super) fn set(pairs: &[&Pair]) -> String {
+pub(crate) fn set(pairs: &[&Pair]) -> String {
     let keys: Vec<_> = pairs.iter().map(|pair| pair.jwk("")).collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
 /// The headers of a request as Plaid's, by somebody who knows all but the key.
-pub(super) fn forged(kid: &str, body: &[u8], at: i64) -> HeaderMap {
+pub(crate) fn forged(kid: &str, body: &[u8], at: i64) -> HeaderMap {
     let text = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let (iat, hash) = (at / 1000, hex::encode(Sha256::digest(body)));
     let token = [
@@ -79,7 +79,7 @@ pub(super) fn forged(kid: &str, body: &[u8], at: i64) -> HeaderMap {
 
 /// What it answers.
 #[derive(Clone, Debug)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// 200 with this.
     Gives(String),
     /// 200 with this, when [`Provider::let_go`] says so.
@@ -101,14 +101,14 @@ struct State {
 }
 
 /// The server.
-pub(super) struct Provider {
-    pub(super) url: String,
+pub(crate) struct Provider {
+    pub(crate) url: String,
     state: Arc<State>,
     tasks: tokio::task::JoinHandle<()>,
 }
 
 impl Provider {
-    pub(super) async fn start(manner: Manner) -> Self {
+    pub(crate) async fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         let state = Arc::new(State {
@@ -126,26 +126,26 @@ impl Provider {
         Self { url, state, tasks }
     }
 
-    pub(super) fn now(&self, manner: Manner) {
+    pub(crate) fn now(&self, manner: Manner) {
         *self.state.manner.lock().unwrap() = manner;
     }
 
     /// Lets one waiting answer go.
-    pub(super) fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.state.gate.add_permits(1);
     }
 
     /// Every request so far, head and body.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.state.requests.lock().unwrap().len()
     }
 
     /// Waits until it was asked so often.
-    pub(super) async fn was_asked(&self, times: usize) {
+    pub(crate) async fn was_asked(&self, times: usize) {
         while self.asked() < times {
             tokio::task::yield_now().await;
         }
@@ -205,4 +205,4 @@ fn is_whole(request: &str) -> bool {
 }
 
 /// How long a test's client waits for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);

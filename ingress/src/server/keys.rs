@@ -56,8 +56,9 @@ pub(super) fn start<P: Publisher>(
 }
 
 /// Reloads a source's secrets whenever one of its files has changed, until `stop`.
-pub(super) async fn watch<P>(ingress: Arc<Ingress<P>>, store: impl SecretStore, stop: CancellationToken) {
-    let mut seen: Vec<_> = ingress.doors.iter().map(|door| marks(door, &store)).collect();
+async fn watch<P>(ingress: Arc<Ingress<P>>, store: impl SecretStore, stop: CancellationToken) {
+    // Nothing is seen yet: a file may have changed since its door was opened.
+    let mut seen = vec![Vec::new(); ingress.doors.len()];
     while tokio::time::timeout(WATCH_PERIOD, stop.cancelled()).await.is_err() {
         for (door, seen) in ingress.doors.iter().zip(&mut seen) {
             look(&ingress, door, &store, seen);
@@ -70,9 +71,11 @@ fn look<P>(ingress: &Ingress<P>, door: &Door, store: &impl SecretStore, seen: &m
     if now == *seen {
         return;
     }
+    let is_first = seen.is_empty();
     *seen = now;
     let source = &door.source.name;
     match door.reload(store) {
+        Ok(()) if is_first => tracing::debug!(source, "secrets are watched"),
         Ok(()) => {
             let keys: Vec<_> = door.verifier().key_ids().map(str::to_owned).collect();
             tracing::info!(source, ?keys, "secrets reloaded");
