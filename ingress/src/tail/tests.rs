@@ -230,14 +230,15 @@ async fn is_set_aside(cluster: &Cluster, file: &Path) {
     life.end();
 }
 
-/// A snapshot of a topic with one partition and these ids.
-async fn snapshot(ids: &[&str]) -> (tempfile::TempDir, PathBuf) {
+/// A snapshot of a topic with one partition and these ids. Its cluster lives on: the mock's id is an
+/// address, which another would get again.
+async fn snapshot(ids: &[&str]) -> (Cluster, tempfile::TempDir, PathBuf) {
     let (cluster, (folder, file)) = (cluster(1), place());
     produce(&cluster, ids).await;
     let life = Life::start(&cluster, Some(&file));
     life.until_ready();
     life.end();
-    (folder, file)
+    (cluster, folder, file)
 }
 
 /// Makes the snapshot one of this cluster: the mock has a new id each time.
@@ -254,7 +255,7 @@ fn adopt(file: &Path, cluster: &Cluster) {
 
 #[tokio::test]
 async fn a_snapshot_of_another_cluster_is_set_aside() {
-    let (_folder, file) = snapshot(&["a", "b"]).await;
+    let (_cluster, _folder, file) = snapshot(&["a", "b"]).await;
     let other = cluster(1);
     produce(&other, &["v", "b"]).await;
     is_set_aside(&other, &file).await;
@@ -262,7 +263,7 @@ async fn a_snapshot_of_another_cluster_is_set_aside() {
 
 #[tokio::test]
 async fn a_snapshot_of_a_longer_topic_is_set_aside() {
-    let (_folder, file) = snapshot(&["a", "b", "c"]).await;
+    let (_cluster, _folder, file) = snapshot(&["a", "b", "c"]).await;
     let other = cluster(1);
     adopt(&file, &other);
     is_set_aside(&other, &file).await;
@@ -270,7 +271,7 @@ async fn a_snapshot_of_a_longer_topic_is_set_aside() {
 
 #[tokio::test]
 async fn a_snapshot_of_a_topic_that_was_made_anew_and_is_longer_now_is_set_aside() {
-    let (_folder, file) = snapshot(&["a", "b"]).await;
+    let (_cluster, _folder, file) = snapshot(&["a", "b"]).await;
     let other = cluster(1);
     produce(&other, &["v", "w", "y"]).await;
     adopt(&file, &other);
@@ -279,7 +280,7 @@ async fn a_snapshot_of_a_topic_that_was_made_anew_and_is_longer_now_is_set_aside
 
 #[tokio::test]
 async fn a_snapshot_of_other_partitions_is_set_aside() {
-    let (_folder, file) = snapshot(&["a"]).await;
+    let (_cluster, _folder, file) = snapshot(&["a"]).await;
     let other = cluster(2);
     adopt(&file, &other);
     is_set_aside(&other, &file).await;
