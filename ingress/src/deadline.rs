@@ -78,7 +78,7 @@ mod tests {
             assert!(past >= preset.tolerance_min(), "{preset:?} refuses its own retries");
             assert!(past <= preset.dedupe_window(), "{preset:?} could be sent again later");
         }
-        let moneykit = Preset::Moneykit.scheme().unwrap().freshness.unwrap();
+        let moneykit = Moneykit.scheme().unwrap().freshness.unwrap();
         assert_eq!(moneykit.past_ms, 3 * 3_600_000);
     }
 
