@@ -18,9 +18,11 @@ async fn a_raw_topic_that_forgets_before_the_dedupe_window_ends_refuses_the_star
     let file = replica.layout.dir().join("topology.toml");
     let declared = std::fs::read_to_string(&file)?;
     // Declared as it should be, but the topic was made with thirty days.
-    let wide = declared
-        .replacen("retention = \"30d\"", "retention = \"50d\"", 1)
-        .replacen(PATH, &format!("{PATH}\ndedupe_window = \"40d\""), 1);
+    let wide = declared.replacen("retention = \"30d\"", "retention = \"50d\"", 1).replacen(
+        PATH,
+        &format!("{PATH}\ndedupe_window = \"40d\""),
+        1,
+    );
     assert_ne!(wide, declared);
     std::fs::write(&file, &wide)?;
     let log = refusal(replica).await?;
