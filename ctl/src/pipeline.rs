@@ -127,6 +127,19 @@ impl Layout {
         Ok(Service::new(launch, address, "/readyz"))
     }
 
+    /// Any program beside the others that listens at `--listen` and says at `/readyz` when it is ready.
+    pub(crate) fn server(
+        &self,
+        name: &str,
+        program: &str,
+        args: &[&str],
+    ) -> Result<Service, Error> {
+        let mut launch = self.launch(name, program);
+        launch.args.extend(args.iter().map(OsString::from));
+        let address = listen(&mut launch, "--listen")?;
+        Ok(Service::new(launch, address, "/readyz"))
+    }
+
     /// One processor that asks `bank`; `instance` tells several of one app apart, `args` are its own
     /// flags, `env` its variables beyond servers, bank and rules (of two with one name the later holds).
     pub fn processor(
@@ -176,7 +189,8 @@ impl Layout {
         Ok(Secret::new(text.trim())?)
     }
 
-    fn secret_file(&self) -> PathBuf {
+    /// The file with that secret, which the ingress reads.
+    pub(crate) fn secret_file(&self) -> PathBuf {
         self.dir.join(".bankstream/secrets/up")
     }
 

@@ -16,6 +16,8 @@ pub enum Answer {
     Received(u16),
     /// The event was on the topic before.
     Replayed(u16),
+    /// A canary is on the topic. Holds the provider's success code.
+    Canary(u16),
     /// The request is not taken and will not be.
     Rejected(Reason),
     /// The event is not known to be on the topic: send it again.
@@ -42,7 +44,7 @@ impl Answer {
     /// The status code.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Received(code) | Self::Replayed(code) => {
+            Self::Received(code) | Self::Replayed(code) | Self::Canary(code) => {
                 StatusCode::from_u16(*code).unwrap_or(StatusCode::OK)
             }
             Self::Rejected(Reason::BodyTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -68,6 +70,7 @@ impl Answer {
             Self::Replayed(_) => {
                 Bytes::from_static(br#"{"status":"received","idempotent_replay":true}"#)
             }
+            Self::Canary(_) => Bytes::from_static(br#"{"status":"received","canary":true}"#),
             Self::Rejected(reason) => {
                 Bytes::from(format!(r#"{{"error":"rejected","reason":"{reason}"}}"#))
             }

@@ -10,7 +10,7 @@ use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFil
 use streams::topology_file::{format_duration, parse_duration};
 
 use crate::recent::{Token, TokenError};
-use crate::{gate, listen};
+use crate::{capture, dedupe, gate, listen, trace};
 
 /// Flags of the ingress.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,10 +43,11 @@ pub struct Config {
     /// Bytes of all bodies in flight together; beyond it the answer is 503.
     #[arg(long, env = "INGRESS_BODIES_LIMIT", default_value_t = 64 * 1024 * 1024)]
     pub bodies_limit: usize,
-    /// How long a sender may take to send its body.
+    /// How long a sender may take to send its body; less where a provider gives up sooner.
     #[arg(long, env = "INGRESS_BODY_TIMEOUT", default_value = "5s", value_parser = span)]
     pub body_timeout: Duration,
-    /// How long Kafka may take to acknowledge; then the answer is 503.
+    /// How long Kafka may take to acknowledge; then the answer is 503. Less where a provider gives up
+    /// sooner: two fifths of its patience.
     #[arg(long, env = "INGRESS_PRODUCE_DEADLINE", default_value = "10s", value_parser = span)]
     pub produce_deadline: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -56,18 +57,30 @@ pub struct Config {
     /// a time.
     #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000)]
     pub dedupe_ids_max: usize,
+    /// Where they are kept over a restart.
+    #[command(flatten)]
+    pub snapshots: dedupe::SnapshotOptions,
     /// File with the token that shows the last events at `/events`; without it they are not kept.
     #[arg(long, env = "INGRESS_EVENTS_TOKEN_FILE")]
     pub events_token_file: Option<PathBuf>,
     /// The token itself, where there is no file.
     #[arg(long, env = "INGRESS_EVENTS_TOKEN", hide_env_values = true)]
     pub events_token: Option<Token>,
+    /// What is kept of rejected requests.
+    #[command(flatten)]
+    pub capture: capture::Options,
+    /// Where spans go.
+    #[command(flatten)]
+    pub traces: trace::Options,
     /// Bounds of senders.
     #[command(flatten)]
     pub senders: gate::Limits,
     /// Bounds of connections.
     #[command(flatten)]
     pub connections: listen::Limits,
+    /// TLS of the listener.
+    #[command(flatten)]
+    pub tls: listen::tls::Options,
 }
 
 /// Why the configuration cannot be used.
@@ -131,18 +144,21 @@ pub enum ConfigError {
         /// The profile.
         profile: String,
     },
-    /// The provider would give up before we answer.
+    /// A request is still taken when its event is forgotten already.
     #[error(
-        "--body-timeout and --produce-deadline together are {given}; expected less than {deadline}, \
-         after which the provider of source `{name}` gives up"
+        "{file}: `sources.{name}` takes what was signed up to {tolerance} ago, but remembers event ids \
+         for {window} only: who has seen a request could send it again; expected a `dedupe_window` of \
+         at least {tolerance}"
     )]
-    Deadline {
-        /// What is given.
-        given: String,
-        /// The provider's.
-        deadline: String,
+    Tolerance {
+        /// The topology file.
+        file: String,
         /// The source.
         name: String,
+        /// How old a signature may be.
+        tolerance: String,
+        /// How long ids are remembered.
+        window: String,
     },
     /// The topic forgets before the ingress may.
     #[error(
@@ -182,7 +198,7 @@ impl Config {
         let mut sources = self.chosen(&file, declared)?;
         self.check_body_limit(&topology)?;
         for source in &mut sources {
-            self.check_deadline(source)?;
+            check_tolerance(&file, source)?;
             check_retention(&file, &topology, source)?;
             if topology.folder() != Path::new(".") {
                 source.anchor_files(topology.folder());
@@ -232,23 +248,25 @@ impl Config {
         Err(ConfigError::BodyLimit { limit: self.body_limit, most, profile })
     }
 
-    fn check_deadline(&self, source: &SourceConfig) -> Result<(), ConfigError> {
-        let given = self.body_timeout.saturating_add(self.produce_deadline);
-        if given < source.ack_deadline {
-            return Ok(());
-        }
-        Err(ConfigError::Deadline {
-            given: format_duration(given),
-            deadline: format_duration(source.ack_deadline),
-            name: source.name.clone(),
-        })
-    }
-
     /// Largest record that the profile's topics take, in bytes.
     pub fn max_message_bytes(&self) -> usize {
         let overhead = usize::try_from(RECORD_OVERHEAD_BYTES).unwrap_or(0);
         self.body_limit.saturating_add(overhead)
     }
+}
+
+fn check_tolerance(file: &str, source: &SourceConfig) -> Result<(), ConfigError> {
+    let Some(freshness) = source.scheme.freshness else { return Ok(()) };
+    let tolerance = Duration::from_millis(u64::try_from(freshness.past_ms).unwrap_or(0));
+    if tolerance <= source.dedupe_window {
+        return Ok(());
+    }
+    Err(ConfigError::Tolerance {
+        file: file.to_owned(),
+        name: source.name.clone(),
+        tolerance: format_duration(tolerance),
+        window: format_duration(source.dedupe_window),
+    })
 }
 
 fn check_retention(
@@ -278,8 +296,9 @@ fn check_retention(
 #[derive(Clone, Copy, Debug)]
 pub struct SystemSecrets;
 
-/// Bytes of a secret's file. A longer one is not a secret but a wrong path.
-const SECRET_BYTES_MAX: u64 = 4096;
+/// Bytes of a file with a secret, a set of public keys or a chain of certificates. A longer one is
+/// none of them but a wrong path.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 impl SecretStore for SystemSecrets {
     fn env(&self, name: &str) -> Option<String> {
@@ -289,7 +308,7 @@ impl SecretStore for SystemSecrets {
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
         if std::fs::metadata(path)?.len() > SECRET_BYTES_MAX {
-            return Err(io::Error::other("longer than 4096 bytes: not a secret"));
+            return Err(io::Error::other("longer than 64 KiB: neither a secret nor a key"));
         }
         std::fs::read(path)
     }

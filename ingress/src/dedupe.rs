@@ -6,6 +6,8 @@
 //! to come again, and the topic may then hold it twice; readers of the topic dedupe by event id.
 
 mod memory;
+mod options;
+pub(crate) mod snapshot;
 mod table;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use self::memory::{Memory, Seen};
+pub(crate) use self::memory::Frame;
+use self::memory::{Memory, Refill, Seen};
+pub use self::options::SnapshotOptions;
+use self::table::Entry;
 use crate::metrics::DedupeMetrics;
 
 /// An event by its source and id: the first 128 bits of a hash. Two of a billion events share one
@@ -28,6 +33,12 @@ impl EventKey {
         let hash: [u8; 32] = hash.finalize().into();
         let (first, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
         Self(u128::from_be_bytes(*first))
+    }
+}
+
+impl std::fmt::Display for EventKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -120,6 +131,33 @@ impl Dedupe {
     /// Notes an event whose record, of the time `at`, was read from the raw topic.
     pub fn observe(&self, key: EventKey, body: BodyPrint, at: i64) {
         self.lock().remember(key, body, at, true);
+    }
+
+    /// What a copy made now is to be read with.
+    pub(crate) fn frame(&self) -> Frame {
+        self.lock().frame()
+    }
+
+    /// Appends the entries of one part of the memory; false when there is no such part.
+    fn copy_shard(&self, shard: usize, into: &mut Vec<Entry>) -> bool {
+        self.lock().copy_shard(shard, into)
+    }
+
+    /// Begins a memory of the same bounds that is filled from a copy, at the time `now`.
+    fn refill(&self, from: Frame, now: i64) -> Refill {
+        self.lock().refill(from, now)
+    }
+
+    /// Remembers what a copy held and nothing else; false when it is out of order.
+    fn replace(&self, refill: Refill) -> bool {
+        self.lock().replace(refill)
+    }
+
+    /// Forgets every event.
+    pub(crate) fn forget(&self, now: i64) {
+        let frame = Frame { evicted_to: 0, ..self.frame() };
+        let empty = self.refill(frame, now);
+        self.replace(empty);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {

@@ -1,12 +1,13 @@
 //! One source's door: who may come in, and with what.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use signatures::source::{Event, LoadError, SecretSite, SecretStore, SourceConfig};
-use signatures::{Headers, Occurrence, Reason, Verified, Verifier};
+use signatures::source::{Event, LoadError, Loaded, SecretStore, SourceConfig};
+use signatures::{Headers, KeySet, Occurrence, Reason, Verified, Verifier};
 use warp::http::HeaderMap;
 use warp::http::header::USER_AGENT;
 
+use crate::key_fetch::Asks;
 use crate::metrics::{Metrics, SourceMetrics};
 
 /// A declared source with its active keys.
@@ -16,8 +17,12 @@ pub struct Door {
     pub source: SourceConfig,
     /// Its metrics.
     pub metrics: SourceMetrics,
-    /// Replaced as a whole when secrets change; requests under way keep the one they took.
+    /// Whom to ask for keys that are not known, where the provider publishes them.
+    pub asks: Option<Asks>,
+    /// Replaced as a whole when keys change; requests under way keep the one they took.
     verifier: RwLock<Arc<Verifier>>,
+    /// What it was made of.
+    keys: Mutex<(Loaded, KeySet)>,
 }
 
 /// The request's headers as the verifier reads them.
@@ -41,16 +46,44 @@ impl Door {
         store: &impl SecretStore,
         metrics: &Metrics,
     ) -> Result<Self, LoadError> {
-        let verifier = RwLock::new(Arc::new(source.verifier(store)?));
+        let loaded = source.load_secrets(store)?;
+        let verifier = source.verifier_with(loaded.clone(), &KeySet::default())?;
         let metrics = metrics.source(&source.name);
-        Ok(Self { source, metrics, verifier })
+        metrics.keys.active(std::iter::empty(), verifier.key_ends());
+        let asks = source.remote.as_ref().map(|_| Asks::default());
+        let (verifier, keys) = (RwLock::new(Arc::new(verifier)), Mutex::default());
+        let door = Self { source, metrics, asks, verifier, keys };
+        door.lock_keys().0 = loaded;
+        Ok(door)
     }
 
     /// Loads the secrets again; when that fails the ones from before stay active.
     pub fn reload(&self, store: &impl SecretStore) -> Result<(), LoadError> {
-        let fresh = Arc::new(self.source.verifier(store)?);
+        let loaded = self.source.load_secrets(store)?;
+        let mut keys = self.lock_keys();
+        self.replace(loaded.clone(), &keys.1)?;
+        keys.0 = loaded;
+        Ok(())
+    }
+
+    /// Takes keys that were fetched in place of those fetched before; when they cannot be used the
+    /// ones from before stay active.
+    pub fn renew(&self, fetched: KeySet) -> Result<(), LoadError> {
+        let mut keys = self.lock_keys();
+        self.replace(keys.0.clone(), &fetched)?;
+        keys.1 = fetched;
+        Ok(())
+    }
+
+    fn replace(&self, loaded: Loaded, fetched: &KeySet) -> Result<(), LoadError> {
+        let fresh = Arc::new(self.source.verifier_with(loaded, fetched)?);
+        self.metrics.keys.active(self.verifier().key_ends(), fresh.key_ends());
         *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+
+    fn lock_keys(&self) -> MutexGuard<'_, (Loaded, KeySet)> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The active keys.
@@ -58,12 +91,15 @@ impl Door {
         self.verifier.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The files its secrets are in.
-    pub fn secret_files(&self) -> impl Iterator<Item = &std::path::Path> {
-        self.source.secrets.iter().filter_map(|secret| match &secret.site {
-            SecretSite::File(path) => Some(path.as_path()),
-            SecretSite::Env(_) => None,
-        })
+    /// Whether any key is active.
+    pub fn has_keys(&self) -> bool {
+        self.verifier().key_ids().next().is_some()
+    }
+
+    /// The key that a request names, if any; nothing of it is proven. `None` where the request cannot
+    /// be read.
+    pub fn claimed_key(&self, headers: &HeaderMap, body: &[u8]) -> Option<Option<String>> {
+        self.verifier().claimed_key(&Request(headers), body)
     }
 
     /// Judges a request received at the time `now`, milliseconds, by its exact bytes; reads them

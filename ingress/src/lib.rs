@@ -10,12 +10,16 @@ pub mod address;
 pub mod answer;
 pub mod body;
 pub mod budget;
+mod canary;
+pub mod capture;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod dedupe;
 pub mod door;
 pub mod gate;
+pub mod key_fetch;
 pub mod listen;
 pub mod metrics;
 pub mod publish;
@@ -28,7 +32,7 @@ pub mod routes;
 pub mod server;
 mod tail;
 pub mod telemetry;
-mod trace;
+pub mod trace;
 
 #[cfg(test)]
 mod testing;

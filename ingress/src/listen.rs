@@ -5,20 +5,22 @@ mod connection;
 mod crowd;
 mod framing;
 mod pulse;
+pub mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::http::Response;
 
 use self::connection::Connection;
-use self::crowd::Crowd;
+use self::crowd::{Crowd, Place};
+use self::tls::Tls;
 use crate::address::Network;
 use crate::config::span;
 use crate::metrics::ConnectionMetrics;
@@ -51,17 +53,31 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-/// Serves every connection of `listener`, with the `routes` for its address, until `stop`; then takes no more, lets each finish the
-/// requests it has begun and ends when all have.
+/// On which terms connections are taken.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Bounds of them.
+    pub limits: Limits,
+    /// Proxies, whose one address is many senders.
+    pub proxies: Vec<Network>,
+    /// TLS; plain HTTP without it.
+    pub tls: Option<Arc<Tls>>,
+    /// What is counted.
+    pub metrics: ConnectionMetrics,
+}
+
+/// Serves every connection of `listener`, with the `routes` for its address, until `stop`; then
+/// takes no more, lets each finish the requests it has begun and ends when all have.
 pub async fn serve(
     listener: TcpListener,
     routes: impl Fn(IpAddr) -> Routes,
-    (limits, proxies): (Limits, Vec<Network>),
-    metrics: ConnectionMetrics,
+    terms: Terms,
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
+    let Terms { limits, proxies, tls, metrics } = terms;
     let crowd = Arc::new(Crowd::new(&limits, proxies, metrics.clone()));
+    let arrival = Arc::new(Arrival { limits, tls, metrics: metrics.clone() });
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -75,8 +91,8 @@ pub async fn serve(
                     tracing::debug!("a connection was gone before it was served: {error}");
                     continue;
                 }
-                let connection = Connection::new(&limits, metrics.clone(), place);
-                connections.spawn(connection.serve(stream, routes(peer.ip()), stop.clone()));
+                let arrival = Arc::clone(&arrival);
+                connections.spawn(arrival.attend(stream, place, routes(peer.ip()), stop.clone()));
             }
             Err(error) => {
                 metrics.accept_failures.inc();
@@ -88,6 +104,34 @@ pub async fn serve(
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// What every connection begins with.
+struct Arrival {
+    limits: Limits,
+    tls: Option<Arc<Tls>>,
+    metrics: ConnectionMetrics,
+}
+
+impl Arrival {
+    /// Serves one connection, behind its handshake if there is one to be made.
+    async fn attend(
+        self: Arc<Self>,
+        stream: TcpStream,
+        place: Place,
+        routes: Routes,
+        stop: CancellationToken,
+    ) {
+        let connection = |place| Connection::new(&self.limits, self.metrics.clone(), place);
+        match &self.tls {
+            None => connection(place).serve(stream, routes, stop).await,
+            Some(tls) => {
+                if let Some(stream) = tls.handshake(stream, &stop).await {
+                    connection(place).serve(stream, routes, stop).await;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

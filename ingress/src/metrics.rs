@@ -1,8 +1,13 @@
 //! What is counted and measured.
 
+mod canary;
+mod capture;
 mod connections;
 mod event;
 mod gate;
+mod keys;
+mod snapshot;
+mod tls;
 
 use std::time::Duration;
 
@@ -12,10 +17,17 @@ use prometheus::{
 };
 use signatures::Reason;
 
+use self::canary::CanaryMetrics;
+pub use self::canary::SourceCanary;
+pub use self::capture::CaptureMetrics;
 pub use self::connections::ConnectionMetrics;
 use self::event::EventMetrics;
 pub use self::event::SourceEvents;
 pub use self::gate::GateMetrics;
+use self::keys::KeyMetrics;
+pub use self::keys::SourceKeys;
+pub use self::snapshot::SnapshotMetrics;
+pub use self::tls::TlsMetrics;
 use crate::answer::Answer;
 
 /// Why the metrics cannot be made: two of one name.
@@ -32,6 +44,10 @@ pub struct Metrics {
     verify: HistogramVec,
     ack: HistogramVec,
     events: EventMetrics,
+    keys: KeyMetrics,
+    canary: CanaryMetrics,
+    /// What the keeping of rejected requests counts.
+    pub capture: CaptureMetrics,
     /// Requests for paths that nobody declared.
     pub unknown_paths: IntCounter,
     /// Records that Kafka did not acknowledge.
@@ -44,6 +60,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// What limits on senders count.
     pub gate: GateMetrics,
+    /// What TLS counts.
+    pub tls: TlsMetrics,
 }
 
 /// Metrics of the memory of event ids.
@@ -57,6 +75,8 @@ pub struct DedupeMetrics {
     pub raw_duplicates: IntCounter,
     /// Records of the raw topic that could not be read.
     pub unreadable: IntCounter,
+    /// What the file of ids counts.
+    pub snapshots: SnapshotMetrics,
 }
 
 impl Metrics {
@@ -121,10 +141,15 @@ impl Metrics {
                     "webhook_raw_unreadable_total",
                     "Records of the raw topic that could not be read.",
                 )?,
+                snapshots: SnapshotMetrics::new(&make)?,
             },
             connections: ConnectionMetrics::new(&make)?,
             gate: GateMetrics::new(&make)?,
+            tls: TlsMetrics::new(&make)?,
             events: EventMetrics::new(&make)?,
+            keys: KeyMetrics::new(&make)?,
+            canary: CanaryMetrics::new(&make)?,
+            capture: CaptureMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -145,6 +170,8 @@ impl Metrics {
             verify: self.verify.with_label_values(&[source]),
             ack: self.ack.with_label_values(&[source]),
             events: self.events.source(source),
+            keys: self.keys.source(source),
+            canary: self.canary.source(source),
         }
     }
 
@@ -184,7 +211,16 @@ impl Make {
     }
 
     fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, MetricsError> {
-        let gauges = IntGaugeVec::new(Opts::new(name, help), &["source"])?;
+        self.gauges_of(name, help, &["source"])
+    }
+
+    fn gauges_of(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, MetricsError> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(gauges.clone()))?;
         Ok(gauges)
     }
@@ -216,6 +252,10 @@ pub struct SourceMetrics {
     ack: Histogram,
     /// What is measured of genuine requests.
     pub events: SourceEvents,
+    /// What is counted of its keys.
+    pub keys: SourceKeys,
+    /// What is counted of its canaries.
+    pub canary: SourceCanary,
 }
 
 impl SourceMetrics {
@@ -234,7 +274,8 @@ impl SourceMetrics {
                     counter.inc();
                 }
             }
-            Answer::TooMany(_)
+            Answer::Canary(_)
+            | Answer::TooMany(_)
             | Answer::Unauthorized
             | Answer::Forbidden
             | Answer::Malformed

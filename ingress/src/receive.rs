@@ -1,28 +1,34 @@
 //! What happens to one webhook, from its head to its answer.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::Stream;
-use signatures::Reason;
+use signatures::source::Event;
+use signatures::{Reason, Verified};
 use streams::Clock;
-use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_LENGTH, EXPECT};
+use warp::http::{HeaderMap, Method};
 
 use crate::answer::Answer;
 use crate::body::{self, BodyError, BodyLimits};
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
+use crate::canary;
+use crate::capture::{self, Capture};
 use crate::clock::Stopwatch;
+use crate::deadline::Deadlines;
 use crate::dedupe::{BodyPrint, Claim, Dedupe, EventKey, Fate, Pending};
 use crate::door::Door;
 use crate::gate::Gate;
+use crate::key_fetch::{self, Refusal};
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
 use crate::record::RawRecord;
-use crate::trace;
+use crate::trace::Spans;
 
 /// Everything requests share.
 pub struct Ingress<P> {
@@ -38,6 +44,10 @@ pub struct Ingress<P> {
     pub readiness: Arc<Readiness>,
     /// The last accepted events.
     pub recent: Recent,
+    /// The rejected requests, where they are kept.
+    pub capture: Capture,
+    /// The spans of webhooks.
+    pub spans: Spans,
     /// What is counted.
     pub metrics: Metrics,
     /// The time of day.
@@ -56,20 +66,61 @@ impl<P> std::fmt::Debug for Ingress<P> {
     }
 }
 
+impl<P> Ingress<P> {
+    /// What a request at this door may take.
+    fn deadlines(&self, door: &Door) -> Deadlines {
+        Deadlines::of(door.source.ack_deadline, self.body.time, self.produce_deadline)
+    }
+}
+
+/// A request before its body is read.
+#[derive(Debug)]
+pub struct Head {
+    /// Who sent it, or the proxy that passed it on.
+    pub peer: IpAddr,
+    /// Its method.
+    pub method: Method,
+    /// Its headers.
+    pub headers: HeaderMap,
+}
+
+/// A request that its source has signed.
+struct Genuine<'a> {
+    verified: Verified,
+    event: Event,
+    body: Vec<u8>,
+    received_at: i64,
+    since_body: Stopwatch,
+    /// Held until the answer: until then the body is, in the record that is on its way.
+    _share: Share<'a>,
+}
+
 /// Takes one webhook at `door` and says what to answer. The answer is counted, a rejection logged
 /// with its source and reason and nothing of its content.
-pub async fn receive<P, S, B, E>(
-    ingress: &Ingress<P>,
-    door: &Door,
-    headers: &HeaderMap,
-    body: S,
-) -> Answer
+pub async fn receive<P, S, B, E>(ingress: &Ingress<P>, door: &Door, head: &Head, body: S) -> Answer
 where
     P: Publisher,
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    let answer = take(ingress, door, headers, body).await;
+    let genuine = match judge(ingress, door, head, body).await {
+        Ok(genuine) => genuine,
+        Err(answer) => {
+            if let Answer::Rejected(reason) = answer {
+                tracing::warn!(source = door.source.name, %reason, "webhook rejected");
+            }
+            door.metrics.count(&answer);
+            return answer;
+        }
+    };
+    if canary::is_canary(&genuine.event) {
+        let received_at = genuine.received_at;
+        let answer = canary::answer(take(ingress, door, head, genuine, true).await);
+        door.metrics.canary.count(&answer, received_at);
+        return answer;
+    }
+    door.metrics.events.genuine(&genuine.verified, genuine.received_at, genuine.body.len());
+    let answer = take(ingress, door, head, genuine, false).await;
     if let Answer::Rejected(reason) = answer {
         tracing::warn!(source = door.source.name, %reason, "webhook rejected");
     }
@@ -77,34 +128,60 @@ where
     answer
 }
 
-async fn take<P, S, B, E>(ingress: &Ingress<P>, door: &Door, headers: &HeaderMap, body: S) -> Answer
+/// Reads the body and verifies its bytes; only then they are an event.
+async fn judge<'a, P, S, B, E>(
+    ingress: &'a Ingress<P>,
+    door: &Door,
+    head: &Head,
+    body: S,
+) -> Result<Genuine<'a>, Answer>
 where
-    P: Publisher,
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
+    let Head { peer, headers, .. } = head;
+    let reject = |reason, body: Option<&[u8]>, at| {
+        let request = capture::Request { peer: *peer, headers, body };
+        ingress.capture.keep(&door.source, &request, reason, at);
+        Answer::Rejected(reason)
+    };
     let declared = content_length(headers);
     // A sender that asks before it sends is told before it sends.
     if headers.contains_key(EXPECT) && body::is_over(declared, ingress.body.bytes) {
-        return Answer::Rejected(Reason::BodyTooLarge);
+        return Err(reject(Reason::BodyTooLarge, None, ingress.clock.now()));
     }
-    // Held until the answer: until then the body is, in the record that is on its way.
     let mut share = ingress.bodies.share();
-    let body = match body::read(body, declared, ingress.body, &mut share).await {
+    let deadlines = ingress.deadlines(door);
+    let limits = BodyLimits { time: deadlines.body, ..ingress.body };
+    let body = match body::read(body, declared, limits, &mut share).await {
         Ok(body) => body,
-        Err(BodyError::Crowded) => return Answer::Unavailable,
-        Err(BodyError::TooLarge) => return Answer::Rejected(Reason::BodyTooLarge),
-        Err(BodyError::Slow | BodyError::Broken) => return Answer::Incomplete,
+        Err(BodyError::Crowded) => return Err(Answer::Unavailable),
+        Err(BodyError::TooLarge) => {
+            return Err(reject(Reason::BodyTooLarge, None, ingress.clock.now()));
+        }
+        Err(BodyError::Slow | BodyError::Broken) => return Err(Answer::Incomplete),
     };
     let since_body = Stopwatch::start();
     let received_at = ingress.clock.now();
-    let judged = door.judge(headers, &body, received_at);
+    let judged = key_fetch::judge(door, headers, &body, received_at, deadlines.keys).await;
     door.metrics.verified_in(since_body.elapsed());
-    let (verified, event) = match judged {
-        Ok(judged) => judged,
-        Err(reason) => return Answer::Rejected(reason),
-    };
-    door.metrics.events.genuine(&verified, received_at, body.len());
+    match judged {
+        Ok((verified, event)) => {
+            Ok(Genuine { verified, event, body, received_at, since_body, _share: share })
+        }
+        Err(Refusal::Rejected(reason)) => Err(reject(reason, Some(&body), received_at)),
+        Err(Refusal::NoKeys) => Err(Answer::Unavailable),
+    }
+}
+
+/// Puts what a genuine request says on the topic, unless it is there.
+async fn take<P: Publisher>(
+    ingress: &Ingress<P>,
+    door: &Door,
+    head: &Head,
+    genuine: Genuine<'_>,
+    is_canary: bool,
+) -> Answer {
     if let Err(answer) = ingress.gate.genuine(&door.source.name) {
         return answer;
     }
@@ -113,13 +190,28 @@ where
         Some(publisher) if ingress.readiness.missing().is_none() => publisher,
         _ => return Answer::Unavailable,
     };
-    let traceparent = trace::continued(headers);
-    let record = RawRecord::new(&door.source, verified, event, body, received_at, traceparent);
-    let answer = publish(ingress, publisher, &record, door).await;
-    if let Answer::Received(_) = answer {
-        door.metrics.accepted_in(since_body.elapsed(), received_at);
-        ingress.recent.keep(&record);
+    let Genuine { verified, event, body, received_at, since_body, _share } = genuine;
+    let mut trace = ingress.spans.begin(&head.headers, &door.source.path);
+    let traceparent = trace.traceparent();
+    let mut record = RawRecord::new(&door.source, verified, event, body, received_at, traceparent);
+    if is_canary {
+        canary::mark(&mut record);
     }
+    trace.about(&record);
+    let answer = publish(ingress, publisher, &record, door).await;
+    match answer {
+        Answer::Received(_) if !is_canary => {
+            door.metrics.accepted_in(since_body.elapsed(), received_at);
+            ingress.recent.keep(&record);
+        }
+        Answer::Rejected(reason) => {
+            let Head { peer, headers, .. } = head;
+            let request = capture::Request { peer: *peer, headers, body: Some(&record.value.body) };
+            ingress.capture.keep(&door.source, &request, reason, received_at);
+        }
+        _ => {}
+    }
+    trace.end(&answer);
     answer
 }
 
@@ -131,12 +223,13 @@ async fn publish<P: Publisher>(
     door: &Door,
 ) -> Answer {
     let (value, success_code) = (&record.value, door.source.success_code);
+    let deadline = ingress.deadlines(door).produce;
     let key = EventKey::new(&value.source, &value.event_id);
     let Some(print) = BodyPrint::from_hex(&value.body_sha256) else { return Answer::Unavailable };
     match ingress.dedupe.claim(key, print, value.received_at) {
         Claim::Known => Answer::Replayed(success_code),
         Claim::Conflict => Answer::Rejected(Reason::Replayed),
-        Claim::InFlight(pending) => match settled(pending, ingress.produce_deadline).await {
+        Claim::InFlight(pending) => match settled(pending, deadline).await {
             Fate::Accepted => Answer::Replayed(success_code),
             Fate::Failed => Answer::Unavailable,
         },
@@ -147,7 +240,7 @@ async fn publish<P: Publisher>(
                 tracing::debug!("{error}: {}", cause.unwrap_or_default());
                 return Answer::Unavailable;
             }
-            match settled(pending, ingress.produce_deadline).await {
+            match settled(pending, deadline).await {
                 Fate::Accepted => {
                     door.metrics.events.published_in(handed_over.elapsed());
                     Answer::Received(success_code)

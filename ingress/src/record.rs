@@ -58,6 +58,7 @@ impl RawRecord {
                 signature_headers: verified.signature_headers.into_iter().map(header).collect(),
                 key_id: verified.key_id,
                 origin: ORIGIN.to_owned(),
+                integrity: source.scheme.integrity.as_str().to_owned(),
             },
             traceparent,
         }
@@ -71,5 +72,30 @@ impl RawRecord {
             (header::BODY_SHA256, &self.value.body_sha256),
             (crate::trace::TRACEPARENT, &self.traceparent),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_says_how_much_of_its_body_was_signed() {
+        #[track_caller]
+        fn check(preset: &str, expect: &str) {
+            let table = format!(
+                "[sources.a]\npreset = \"{preset}\"\npath = \"/a\"\n\
+                 secrets = [{{ id = \"a\", env = \"A\" }}]"
+            );
+            let source = signatures::source::parse("a.toml", &table).unwrap().remove(0);
+            let verified =
+                Verified { key_id: "a".into(), timestamp: None, signature_headers: Vec::new() };
+            let event =
+                Event { id: "e".into(), kind: "k".into(), subject: None, occurred_at: None };
+            let record = RawRecord::new(&source, verified, event, Vec::new(), 0, String::new());
+            assert_eq!(record.value.integrity, expect);
+        }
+        check("up", "full");
+        check("adyen", "partial");
     }
 }

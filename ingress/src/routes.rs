@@ -12,7 +12,7 @@ use warp::path::FullPath;
 
 use crate::answer::Answer;
 use crate::publish::Publisher;
-use crate::receive::{Ingress, receive};
+use crate::receive::{Head, Ingress, receive};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -31,22 +31,15 @@ pub fn routes<P: Publisher>(
         .then(move |method: Method, path: FullPath, headers: HeaderMap, body| {
             let ingress = Arc::clone(&ingress);
             async move {
-                let request = Request { peer, method, headers };
-                answer(&ingress, &request, path.as_str(), body).await
+                let head = Head { peer, method, headers };
+                answer(&ingress, &head, path.as_str(), body).await
             }
         })
         .map(Answer::into_response)
         .boxed()
 }
 
-/// What is known of a request before its body.
-struct Request {
-    peer: IpAddr,
-    method: Method,
-    headers: HeaderMap,
-}
-
-async fn answer<P, S, B, E>(ingress: &Ingress<P>, request: &Request, path: &str, body: S) -> Answer
+async fn answer<P, S, B, E>(ingress: &Ingress<P>, head: &Head, path: &str, body: S) -> Answer
 where
     P: Publisher,
     S: Stream<Item = Result<B, E>>,
@@ -58,23 +51,23 @@ where
         "/events" if ingress.recent.is_on() => events::<P>,
         "/readyz" => readyz::<P>,
         "/metrics" => metrics::<P>,
-        _ => return guarded(ingress, request, path, body).await,
+        _ => return guarded(ingress, head, path, body).await,
     };
-    if request.method != Method::GET && request.method != Method::HEAD {
+    if head.method != Method::GET && head.method != Method::HEAD {
         return Answer::MethodNotAllowed("GET, HEAD");
     }
-    report(ingress, &request.headers)
+    report(ingress, &head.headers)
 }
 
 /// Whatever may come from anywhere passes the gate first.
-async fn guarded<P, S, B, E>(ingress: &Ingress<P>, request: &Request, path: &str, body: S) -> Answer
+async fn guarded<P, S, B, E>(ingress: &Ingress<P>, head: &Head, path: &str, body: S) -> Answer
 where
     P: Publisher,
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
     let door = ingress.doors.iter().find(|door| door.source.path == path);
-    let sender = match ingress.gate.enter(request.peer, &request.headers, door) {
+    let sender = match ingress.gate.enter(head.peer, &head.headers, door) {
         Ok(sender) => sender,
         Err(answer) => return answer,
     };
@@ -83,8 +76,8 @@ where
             ingress.metrics.unknown_paths.inc();
             Answer::NotFound
         }
-        Some(_) if request.method != Method::POST => Answer::MethodNotAllowed("POST"),
-        Some(door) => receive(ingress, door, &request.headers, body).await,
+        Some(_) if head.method != Method::POST => Answer::MethodNotAllowed("POST"),
+        Some(door) => receive(ingress, door, head, body).await,
     };
     ingress.gate.answered(sender, &answer);
     answer
@@ -135,3 +128,6 @@ fn metrics<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The process: opens the sources, listens, waits for Kafka, serves, stops.
 
 mod keys;
+mod retention;
 mod start;
 
 use std::sync::{Arc, OnceLock};
@@ -15,11 +16,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::BodyLimits;
 use crate::budget::Budget;
+use crate::capture::{self, Capture};
 use crate::config::{Config, SystemSecrets};
 use crate::dedupe::Dedupe;
 use crate::door::Door;
 use crate::gate::Gate;
-use crate::listen;
+use crate::listen::{self, tls, tls::Tls};
 use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
 use crate::readiness::Readiness;
@@ -27,21 +29,34 @@ use crate::receive::Ingress;
 use crate::recent::Recent;
 use crate::routes::routes;
 
+/// How long a stop waits for the last snapshot of event ids: ten million take some two seconds on
+/// a slow disk, and an orchestrator kills after thirty.
+const LAST_SNAPSHOT_TIME: Duration = Duration::from_secs(10);
+
 /// Runs until SIGTERM or SIGINT, or until it cannot go on.
 pub fn main(config: &Config) -> anyhow::Result<()> {
-    let ingress = Arc::new(ingress(config)?);
+    main_with(config, |_| ())
+}
+
+/// The same, with a memory of events that `prepare` has seen first.
+pub fn main_with(config: &Config, prepare: impl FnOnce(&Dedupe)) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the async runtime")?;
-    let outcome = runtime.block_on(serve(config, &ingress));
+    let (ingress, captures) = ingress(config, runtime.handle())?;
+    prepare(&ingress.dedupe);
+    let outcome = runtime.block_on(serve(config, &Arc::new(ingress), captures));
     // What still blocks then is a question to a broker that does not answer.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-/// Everything requests share; refuses what is configured wrongly.
-fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
+/// Everything requests share, and who writes the rejected ones; refuses what is configured wrongly.
+fn ingress(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<(Ingress<KafkaPublisher>, Option<capture::Writer>)> {
     let sources = config.sources()?;
     let metrics = Metrics::new().context("making the metrics")?;
     let window = sources.iter().map(|source| source.dedupe_window).max().unwrap_or_default();
@@ -51,23 +66,31 @@ fn ingress(config: &Config) -> anyhow::Result<Ingress<KafkaPublisher>> {
         doors.push(Door::open(source, &SystemSecrets, &metrics)?);
     }
     let names = doors.iter().map(|door| door.source.name.as_str());
-    let gate = Gate::new(&config.senders, names, metrics.gate.clone());
-    Ok(Ingress {
+    let gate = Gate::new(&config.senders, names.clone(), metrics.gate.clone());
+    let (capture, captures) = Capture::new(&config.capture, names, &metrics.capture);
+    let ingress = Ingress {
         doors,
         gate,
         publisher: OnceLock::new(),
         dedupe: Dedupe::new(window_ms, config.dedupe_ids_max, metrics.dedupe.clone()),
         recent: Recent::new(config.events_token()?),
+        capture,
+        spans: config.traces.spans(runtime)?,
         readiness: Arc::new(Readiness::default()),
         metrics,
         clock: Box::new(SystemClock),
         body: BodyLimits { bytes: config.body_limit, time: config.body_timeout },
         bodies: Budget::new(config.bodies_limit),
         produce_deadline: config.produce_deadline,
-    })
+    };
+    Ok((ingress, captures))
 }
 
-async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    ingress: &Arc<Ingress<KafkaPublisher>>,
+    captures: Option<capture::Writer>,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
@@ -79,7 +102,12 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
     }
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    tasks.spawn(keys::watch(Arc::clone(ingress), SystemSecrets, stop.clone()));
+    let terms = terms(config, ingress, &tasks, &stop)?;
+    if let Some(captures) = captures {
+        let stop = stop.clone();
+        tasks.spawn_blocking(move || captures.run(&stop));
+    }
+    keys::start(ingress, &tasks, &stop)?;
     let connected = tasks.spawn_blocking({
         let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
         let (runtime, now) = (tokio::runtime::Handle::current(), SystemClock.now());
@@ -91,8 +119,7 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
             let ingress = Arc::clone(ingress);
             move |peer| routes(Arc::clone(&ingress), peer)
         },
-        (config.connections.clone(), config.senders.trusted_proxies.clone()),
-        ingress.metrics.connections.clone(),
+        terms,
         stop.clone(),
     ));
 
@@ -106,7 +133,33 @@ async fn serve(config: &Config, ingress: &Arc<Ingress<KafkaPublisher>>) -> anyho
     };
     stop.cancel();
     drain(config, ingress, server).await;
+    // The reader may still be writing what it remembers; one that waits for Kafka has nothing to write.
+    tasks.close();
+    let is_written = || tokio::time::timeout(LAST_SNAPSHOT_TIME, tasks.wait());
+    if ingress.readiness.missing().is_none() && is_written().await.is_err() {
+        tracing::warn!("the last snapshot of event ids took too long and is not written");
+    }
     outcome
+}
+
+/// The terms on which connections are taken; the certificate, if there is one, is watched.
+fn terms(
+    config: &Config,
+    ingress: &Ingress<KafkaPublisher>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<listen::Terms> {
+    let tls = Tls::open(&config.tls, SystemClock.now(), ingress.metrics.tls.clone())
+        .context("opening the TLS certificate")?;
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).watch(SystemClock, tls::WATCH_PERIOD, stop.clone()));
+    }
+    Ok(listen::Terms {
+        limits: config.connections.clone(),
+        proxies: config.senders.trusted_proxies.clone(),
+        tls,
+        metrics: ingress.metrics.connections.clone(),
+    })
 }
 
 /// Finishes what was begun: requests first, then their records.
@@ -124,6 +177,7 @@ async fn drain(
         if let Some(publisher) = ingress.publisher.get() {
             publisher.flush(deadline);
         }
+        ingress.spans.shut_down();
     });
     if flushed.await.is_err() {
         tracing::error!("the producer could not be flushed");

@@ -1,29 +1,31 @@
-//! Reads the raw topic, first from the dedupe window's beginning to its end, then as it grows: so a
-//! restart forgets nothing and replicas know each other's events.
+//! Reads the raw topic, first from the dedupe window's beginning, or from where a snapshot ends, to
+//! its end, then as it grows: so a restart forgets nothing and replicas know each other's events.
 
-use std::collections::HashSet;
+mod judge;
+mod keeper;
+mod progress;
+mod start;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use apache_avro::AvroSchema as _;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::metadata::MetadataPartition;
-use rdkafka::{Offset, TopicPartitionList};
 use schemas::WebhookReceived;
 use schemas::topics::WEBHOOKS_RECEIVED;
 use streams::wire::{Decoder, Schemas, keep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::keeper::{Keeper, Settings};
+use self::progress::{Progress, Step};
+use crate::dedupe::snapshot::{Mark, Snapshot};
 use crate::dedupe::{BodyPrint, Dedupe, EventKey};
 use crate::metrics::DedupeMetrics;
 use crate::readiness::Readiness;
 use crate::record::header;
-
-/// How long one question to the broker may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one poll waits; a stop is noticed this late at most.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
@@ -31,6 +33,12 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 /// How often in a row the broker may say that there is no such topic: a broker that has just
 /// started answers before it knows all of its topics. Some five seconds.
 const MISSING_ANSWERS_MAX: u32 = 25;
+
+/// Records are fetched when there are so many bytes of them, or after so many milliseconds: a fetch for
+/// each record, as it comes, would cost more than taking it. A replica knows of another's event a tenth
+/// of a second later.
+const FETCH_BYTES_MIN: u32 = 256 * 1024;
+const FETCH_WAIT_MS_MAX: u32 = 100;
 
 /// Bytes of the topic fetched ahead, in KiB: a start over a long window must not fill the memory.
 const FETCHED_KIB_MAX: u32 = 16 * 1024;
@@ -53,8 +61,9 @@ pub(crate) struct Tail {
     dedupe: Arc<Dedupe>,
     metrics: DedupeMetrics,
     readiness: Arc<Readiness>,
-    /// Partitions whose end at the start is still to be reached, with that end.
-    behind: Vec<(i32, i64)>,
+    /// Keeps what was read in a file, if that is wanted.
+    keeper: Option<Keeper>,
+    progress: Progress,
 }
 
 impl Tail {
@@ -72,22 +81,60 @@ impl Tail {
             .set("group.id", "ingress-dedupe")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("reconnect.backoff.max.ms", "1000")
             .set("queued.max.messages.kbytes", FETCHED_KIB_MAX.to_string())
+            .set("fetch.min.bytes", FETCH_BYTES_MIN.to_string())
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS_MAX.to_string())
             .create()
             .map_err(TailError::Consumer)?;
         let decoder = Decoder::new(schemas, keep(WebhookReceived::get_schema()));
-        Ok(Self { consumer, decoder, dedupe, metrics, readiness, behind: Vec::new() })
+        let (keeper, progress) = (None, Progress::default());
+        Ok(Self { consumer, decoder, dedupe, metrics, readiness, keeper, progress })
     }
 
-    /// Reads records from `since` (milliseconds) on, says when the end was reached, and goes on
-    /// until `stop`.
+    /// Starts from the snapshot that `keeper` has, and lets it write others.
+    pub(crate) fn with_snapshots(self, keeper: Option<Keeper>) -> Self {
+        Self { keeper, ..self }
+    }
+
+    /// Reads records from `since` (milliseconds) on, or from where a snapshot ends; says when the end
+    /// was reached, and goes on until `stop`.
     pub(crate) fn run(mut self, since: i64, stop: &CancellationToken) -> Result<(), TailError> {
+        let mut snapshot = self.keeper.as_ref().and_then(Keeper::open);
+        loop {
+            if !self.begin(since, snapshot.take(), stop)? {
+                return Ok(());
+            }
+            let ended = self.follow(stop);
+            if ended == Ended::Stopped {
+                self.keep();
+                return Ok(());
+            }
+            // What the snapshot held is not of this topic.
+            let now = self.keeper.as_ref().map_or(since, Keeper::now);
+            self.dedupe.forget(now);
+            if let Some(keeper) = &self.keeper {
+                keeper.set_aside(&start::OtherRecords);
+            }
+        }
+    }
+
+    /// Waits for Kafka and places the consumer; false when stopped before.
+    fn begin(
+        &mut self,
+        since: i64,
+        mut snapshot: Option<Snapshot>,
+        stop: &CancellationToken,
+    ) -> Result<bool, TailError> {
         let mut missing = 0;
         while !stop.is_cancelled() {
-            match self.assign(since) {
-                Ok(true) => break,
+            match self.assign(since, &mut snapshot) {
+                Ok(true) => {
+                    self.report_progress();
+                    return Ok(true);
+                }
                 Ok(false) if missing == MISSING_ANSWERS_MAX => return Err(TailError::NoTopic),
                 Ok(false) => missing += 1,
                 Err(error) => self.readiness.waiting_for(format!("Kafka: {error}")),
@@ -97,122 +144,119 @@ impl Tail {
                 tracing::debug!("waiting for Kafka: {error}");
             }
         }
-        self.report_progress();
+        Ok(false)
+    }
+
+    fn follow(&mut self, stop: &CancellationToken) -> Ended {
         // Kafka being away is said once, not with every attempt to reach it.
         let mut away = false;
         while !stop.is_cancelled() {
-            match self.consumer.poll(POLL_TIMEOUT) {
-                None => {}
+            let before = self.progress.missing();
+            let step = match self.consumer.poll(POLL_TIMEOUT) {
+                None => Step::New,
                 Some(Ok(message)) => {
                     away = false;
-                    let (partition, offset) = (message.partition(), message.offset());
-                    note(&mut self.decoder, &self.dedupe, &self.metrics, &message);
-                    self.reached(partition, offset.saturating_add(1));
+                    read(
+                        &mut self.progress,
+                        &mut self.decoder,
+                        &self.dedupe,
+                        &self.metrics,
+                        &message,
+                    )
                 }
-                Some(Err(error)) if !away => {
-                    away = true;
-                    tracing::warn!("reading {WEBHOOKS_RECEIVED}: {error}");
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.progress.ended(partition),
+                Some(Err(error)) => {
+                    if std::mem::replace(&mut away, true) {
+                        tracing::debug!("reading {WEBHOOKS_RECEIVED}: {error}");
+                    } else {
+                        tracing::warn!("reading {WEBHOOKS_RECEIVED}: {error}");
+                    }
+                    Step::New
                 }
-                Some(Err(error)) => tracing::debug!("reading {WEBHOOKS_RECEIVED}: {error}"),
+            };
+            if step == Step::Foreign {
+                return Ended::Foreign;
+            }
+            let missing = self.progress.missing();
+            if missing != before {
+                self.report_progress();
+            }
+            if missing == 0 && self.keeper.as_ref().is_some_and(Keeper::is_due) {
+                self.keep();
             }
         }
-        Ok(())
+        Ended::Stopped
     }
 
-    /// Places the consumer at `since` in every partition; false when the topic does not exist.
-    fn assign(&mut self, since: i64) -> Result<bool, KafkaError> {
-        let metadata = self.consumer.fetch_metadata(Some(WEBHOOKS_RECEIVED), ANSWER_TIMEOUT)?;
-        let topic = metadata.topics().first();
-        let partitions: HashSet<i32> = topic
-            .map(|topic| topic.partitions().iter().map(MetadataPartition::id).collect())
-            .unwrap_or_default();
-        if partitions.is_empty() {
-            return Ok(false);
-        }
-        let mut times = TopicPartitionList::new();
-        for partition in &partitions {
-            times.add_partition_offset(
-                WEBHOOKS_RECEIVED,
-                *partition,
-                Offset::Offset(since.max(0)),
-            )?;
-        }
-        let starts = self.consumer.offsets_for_times(times, ANSWER_TIMEOUT)?;
-        let mut assignment = TopicPartitionList::new();
-        self.behind.clear();
-        for start in starts.elements() {
-            let (low, high) = self.consumer.fetch_watermarks(
-                WEBHOOKS_RECEIVED,
-                start.partition(),
-                ANSWER_TIMEOUT,
-            )?;
-            // Beyond the last record of that time there is nothing to remember.
-            let first = start.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(high).max(low);
-            assignment.add_partition_offset(
-                WEBHOOKS_RECEIVED,
-                start.partition(),
-                Offset::Offset(first),
-            )?;
-            if first < high {
-                self.behind.push((start.partition(), high));
-            }
-        }
-        self.consumer.assign(&assignment)?;
-        Ok(true)
-    }
-
-    fn reached(&mut self, partition: i32, position: i64) {
-        if self.behind.is_empty() {
-            return;
-        }
-        let before = self.behind.len();
-        self.behind.retain(|(waiting, end)| *waiting != partition || position < *end);
-        if self.behind.len() != before {
-            self.report_progress();
+    /// Writes what is known to the file, once it is complete.
+    fn keep(&mut self) {
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| self.progress.missing() == 0) {
+            keeper.write(self.progress.positions(), &self.dedupe);
         }
     }
 
     fn report_progress(&self) {
-        if self.behind.is_empty() {
+        let missing = self.progress.missing();
+        if missing == 0 {
             tracing::info!(
                 ids = self.metrics.ids.get(),
                 "ready: what was accepted before is known"
             );
             self.readiness.ready();
         } else {
-            let what =
-                format!("the end of {} partitions of {WEBHOOKS_RECEIVED}", self.behind.len());
+            let what = format!("the end of {missing} partitions of {WEBHOOKS_RECEIVED}");
             self.readiness.waiting_for(what);
         }
     }
 }
 
-/// Remembers the record's event. Its headers say enough; a record without them is decoded.
-fn note(
+/// Why reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    /// The topic is not the one that the snapshot was made of.
+    Foreign,
+}
+
+/// Remembers the record's event, unless a snapshot held it.
+fn read(
+    progress: &mut Progress,
     decoder: &mut Decoder,
     dedupe: &Dedupe,
     metrics: &DedupeMetrics,
     message: &BorrowedMessage<'_>,
-) {
-    let at = message.timestamp().to_millis().unwrap_or(0);
-    if let Some((key, print)) = from_headers(message) {
-        dedupe.observe(key, print, at);
-        return;
+) -> Step {
+    let time = message.timestamp().to_millis().unwrap_or(0);
+    let event = event_of(decoder, metrics, message);
+    let mark = Mark { offset: message.offset(), time, event: event.map(|(key, _)| key) };
+    let step = progress.read(message.partition(), mark);
+    if let (Step::New, Some((key, print))) = (step, event) {
+        dedupe.observe(key, print, time);
+    }
+    step
+}
+
+/// The record's event. Its headers say enough; a record without them is decoded.
+fn event_of(
+    decoder: &mut Decoder,
+    metrics: &DedupeMetrics,
+    message: &BorrowedMessage<'_>,
+) -> Option<(EventKey, BodyPrint)> {
+    if let Some(event) = from_headers(message) {
+        return Some(event);
     }
     let decoded = message.payload().map(|value| decoder.decode::<WebhookReceived>(value));
     if let Some(Ok(value)) = decoded {
         let key = EventKey::new(&value.source, &value.event_id);
-        if let Some(print) = BodyPrint::from_hex(&value.body_sha256) {
-            dedupe.observe(key, print, at);
-        }
-    } else {
-        metrics.unreadable.inc();
-        tracing::warn!(
-            partition = message.partition(),
-            offset = message.offset(),
-            "a record of {WEBHOOKS_RECEIVED} is not one of ours"
-        );
+        return BodyPrint::from_hex(&value.body_sha256).map(|print| (key, print));
     }
+    metrics.unreadable.inc();
+    tracing::warn!(
+        partition = message.partition(),
+        offset = message.offset(),
+        "a record of {WEBHOOKS_RECEIVED} is not one of ours"
+    );
+    None
 }
 
 fn from_headers(message: &BorrowedMessage<'_>) -> Option<(EventKey, BodyPrint)> {
@@ -224,3 +268,6 @@ fn from_headers(message: &BorrowedMessage<'_>) -> Option<(EventKey, BodyPrint)> 
     let key = EventKey::new(text(header::SOURCE)?, text(header::EVENT_ID)?);
     Some((key, BodyPrint::from_hex(text(header::BODY_SHA256)?)?))
 }
+
+#[cfg(test)]
+mod tests;

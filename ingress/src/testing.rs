@@ -12,17 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::BodyLimits;
 use crate::budget::Budget;
+use crate::capture::Capture;
 use crate::client::ForwardedHeader;
 use crate::dedupe::{Dedupe, Ticket};
 use crate::door::Door;
 use crate::gate::{self, Gate};
-use crate::listen;
+use crate::listen::{self, tls::Tls};
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
 use crate::readiness::Readiness;
 use crate::receive::Ingress;
 use crate::recent::{Recent, Token};
 use crate::record::RawRecord;
+use crate::trace::Spans;
 
 /// The time at which tests begin, milliseconds.
 pub(crate) const NOW: i64 = 1_772_501_000_000;
@@ -44,6 +46,11 @@ const SOURCES: &str = r#"
     path = "/api/integration/bank-callback/stripe"
     secrets = [{ id = "only", env = "STRIPE" }]
     user_agent = "Stripe/1.0"
+
+    [sources.github]
+    preset = "github"
+    path = "/webhooks/github"
+    secrets = [{ id = "only", env = "GITHUB" }]
 "#;
 
 /// Secrets that are their own names in lower case.
@@ -142,16 +149,29 @@ pub(crate) fn limits() -> listen::Limits {
 
 /// What a test may choose.
 struct Setup {
+    sources: String,
     produce_deadline: Duration,
     connections: listen::Limits,
     senders: gate::Limits,
     token: Option<Token>,
+    tls: Option<Arc<Tls>>,
+    capture: Capture,
+    spans: Spans,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let produce_deadline = Duration::from_secs(20);
-        Self { produce_deadline, connections: limits(), senders: senders(), token: None }
+        Self {
+            sources: SOURCES.to_owned(),
+            produce_deadline,
+            connections: limits(),
+            senders: senders(),
+            token: None,
+            tls: None,
+            capture: Capture::off(),
+            spans: Spans::off(),
+        }
     }
 }
 
@@ -177,6 +197,11 @@ impl TestIngress {
         Self::with(Setup { produce_deadline, ..Setup::default() }).await
     }
 
+    /// One with these sources instead of the usual.
+    pub(crate) async fn with_sources(sources: String) -> Self {
+        Self::with(Setup { sources, ..Setup::default() }).await
+    }
+
     pub(crate) async fn with_limits(connections: listen::Limits) -> Self {
         Self::with(Setup { connections, ..Setup::default() }).await
     }
@@ -189,10 +214,22 @@ impl TestIngress {
         Self::with(Setup { token, ..Setup::default() }).await
     }
 
+    pub(crate) async fn with_tls(tls: Arc<Tls>, connections: listen::Limits) -> Self {
+        Self::with(Setup { tls: Some(tls), connections, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with_capture(capture: Capture) -> Self {
+        Self::with(Setup { capture, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with_spans(spans: Spans) -> Self {
+        Self::with(Setup { spans, ..Setup::default() }).await
+    }
+
     async fn with(setup: Setup) -> Self {
         let (limits, produce_deadline) = (setup.connections, setup.produce_deadline);
         let metrics = Metrics::new().unwrap();
-        let doors = parse("test.toml", SOURCES).unwrap();
+        let doors = parse("test.toml", &setup.sources).unwrap();
         let doors = doors.into_iter().map(|it| Door::open(it, &TestSecrets, &metrics).unwrap());
         let topic = Arc::new(TestTopic {
             broker: Mutex::new(Broker::Accepts),
@@ -210,6 +247,8 @@ impl TestIngress {
             dedupe: Dedupe::new(86_400_000, 1000, metrics.dedupe.clone()),
             readiness,
             recent: Recent::new(setup.token),
+            capture: setup.capture,
+            spans: setup.spans,
             metrics,
             clock: Box::new(TestClock(Arc::clone(&now))),
             body: BodyLimits { bytes: BODY_BYTES_MAX, time: Duration::from_secs(10) },
@@ -223,9 +262,15 @@ impl TestIngress {
             move |peer| crate::routes::routes(Arc::clone(&shared), peer)
         };
         let (stop, metrics) = (CancellationToken::new(), shared.metrics.connections.clone());
-        let serving = listen::serve(listener, routes, (limits, Vec::new()), metrics, stop.clone());
+        let terms = listen::Terms { limits, proxies: Vec::new(), tls: setup.tls, metrics };
+        let serving = listen::serve(listener, routes, terms, stop.clone());
         let server = tokio_util::task::TaskTracker::new().spawn(serving);
         Self { topic, shared, now, stop, server, addr }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> std::net::SocketAddr {
+        self.addr
     }
 
     /// Opens a connection.

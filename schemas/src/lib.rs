@@ -8,6 +8,7 @@
 
 mod account;
 mod avro;
+pub mod canary;
 mod coin;
 pub mod condition;
 mod position;
@@ -23,6 +24,6 @@ pub use position::Position;
 pub use social::{PostPublished, PostRequested};
 pub use time::Timestamp;
 pub use transaction::{Transaction, TransactionEnriched};
-pub use webhook::{SignatureHeader, WebhookReceived};
+pub use webhook::{INTEGRITY_UNKNOWN, SignatureHeader, WebhookReceived};
 
 pub(crate) use avro::avro_schema;

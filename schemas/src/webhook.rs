@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::avro_schema;
 use crate::time::Timestamp;
 
+/// [`WebhookReceived::integrity`] of a record from before this was kept.
+pub const INTEGRITY_UNKNOWN: &str = "unknown";
+
+fn unknown_integrity() -> String {
+    INTEGRITY_UNKNOWN.to_owned()
+}
+
 /// A request header that took part in the verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureHeader {
@@ -44,6 +51,10 @@ pub struct WebhookReceived {
     pub body_sha256: String,
     /// How it reached us: webhook, delivery-log, poll, backfill.
     pub origin: String,
+    /// How much of the body the signature covers: `full`, `partial` (ask the provider before money
+    /// moves), or [`INTEGRITY_UNKNOWN`].
+    #[serde(default = "unknown_integrity")]
+    pub integrity: String,
 }
 
 avro_schema!(WebhookReceived, "../avro/bank.WebhookReceived.avsc");

@@ -3,7 +3,8 @@
 //! Meant for somebody who holds the secret and looks at one request offline. A secret is never part
 //! of it; expected signatures are, so it is not an answer for a sender.
 
-use std::io::{Result, Write};
+mod body;
+mod form;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,6 +15,8 @@ use crate::parse::{self, Given, Piece};
 use crate::reason::Reason;
 use crate::scheme::{Scheme, SignatureEncoding};
 use crate::verify::Verifier;
+
+pub use form::{Found, NeededHeader};
 
 /// Bytes of a signed part that are shown; the rest is told by its length.
 const PREVIEW_BYTES_MAX: usize = 64;
@@ -29,6 +32,8 @@ pub struct Explanation {
     pub key_id: Option<String>,
     /// The header's value as given, when it is there once and is text.
     pub given: Option<String>,
+    /// The headers that the scheme looks at, and whether they are there.
+    pub headers: Vec<NeededHeader>,
     /// The signed bytes part by part; empty when the header cannot be read.
     pub signed: Vec<SignedPart>,
     /// What each active key would have signed; empty when the header cannot be read, or the key is
@@ -84,8 +89,27 @@ pub enum Hint {
     /// A tool turned CR LF into LF.
     #[error("the body with CR LF line breaks matches")]
     BodyWithCrLf,
+    /// A tool added a byte order mark, or cut the one that was signed.
+    #[error("the body without the byte order mark, or with one, matches")]
+    BodyByteOrderMark,
+    /// The sender signed no body at all.
+    #[error("an empty body matches: the sender signed before it had the body, or signs none")]
+    BodyWasEmpty,
+    /// Something on the way took UTF-8 for Latin-1.
+    #[error("the body matches once it is not encoded as UTF-8 twice")]
+    BodyTranscoded,
+    /// Something on the way made text of what was none.
+    #[error(
+        "the body holds U+FFFD: it went through a lossy conversion to text, which cannot be undone"
+    )]
+    BodyReplacementCharacter,
+    /// Something on the way wrote the time anew.
+    #[error("the same moment written in another way matches: the time was written anew on its way")]
+    TimeRewritten,
     /// Something on the way, such as a proxy, read the JSON and wrote it anew.
-    #[error("the same JSON with other white space matches: the body was written anew on its way")]
+    #[error(
+        "the same JSON with other white space or escapes matches: the body was written anew on its way"
+    )]
     BodyReserialised,
 }
 
@@ -102,6 +126,7 @@ pub fn explain(
         reason: verifier.verify(headers, body, now).err(),
         key_id: None,
         given: None,
+        headers: form::needed(scheme, headers),
         signed: Vec::new(),
         expected: Vec::new(),
         fresh_between: None,
@@ -119,6 +144,11 @@ pub fn explain(
                 explanation.hints.push(Hint::KeyOutOfTime);
             }
             let is_other = explanation.reason == Some(Reason::BodyHashMismatch);
+            if explanation.key_id.is_none()
+                && is_time_rewritten(verifier, headers, body, &given.timestamp)
+            {
+                explanation.hints.push(Hint::TimeRewritten);
+            }
             if explanation.key_id.is_none() || is_other {
                 explanation.hints.extend(body_hints(verifier, headers, body));
             }
@@ -150,6 +180,39 @@ fn explain_given(verifier: &Verifier, given: &Given<'_>, explanation: &mut Expla
     }
 }
 
+/// Whether the time's header in another spelling of the same moment would match.
+fn is_time_rewritten(
+    verifier: &Verifier,
+    headers: &(impl Headers + ?Sized),
+    body: &[u8],
+    given: &str,
+) -> bool {
+    let Some(name) = &verifier.scheme.timestamp_header else { return false };
+    spellings(given).into_iter().filter(|text| text != given).any(|value| {
+        let changed = Changed { headers, name, value };
+        let read = parse::given(&verifier.scheme, &changed, body);
+        read.is_ok_and(|given| verifier.matching_key(&given, None).is_some())
+    })
+}
+
+/// A moment as programs write it.
+fn spellings(text: &str) -> Vec<String> {
+    let moment = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let number: i64 = text.parse().ok()?;
+        let millis = if text.len() > 11 { number } else { number.checked_mul(1000)? };
+        jiff::Timestamp::from_millisecond(millis).ok()
+    });
+    let Some(moment) = moment else { return Vec::new() };
+    let bare = moment.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let millis = moment.as_millisecond();
+    let rest = ["Z", ".0Z", ".000Z", ".000000Z", "+00:00", ".000+00:00", ".000000+00:00"];
+    let mut all: Vec<_> = rest.iter().map(|rest| format!("{bare}{rest}")).collect();
+    all.push(format!("{bare}.{:03}Z", millis.rem_euclid(1000)));
+    all.push(format!("{bare}.{:06}Z", moment.as_microsecond().rem_euclid(1_000_000)));
+    all.extend([millis.to_string(), moment.as_second().to_string()]);
+    all
+}
+
 fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8]) -> Vec<Hint> {
     let matches = |body: &[u8]| {
         let given = parse::given(&verifier.scheme, headers, body);
@@ -157,52 +220,7 @@ fn body_hints(verifier: &Verifier, headers: &(impl Headers + ?Sized), body: &[u8
             verifier.matching_key(&given, None).is_some() && verifier.is_of_body(&given, body)
         })
     };
-    let mut hints = Vec::new();
-    let cut = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n"));
-    if cut.is_some_and(matches) {
-        hints.push(Hint::BodyWithoutFinalLineBreak);
-    }
-    if matches(&[body, b"\n"].concat()) || matches(&[body, b"\r\n"].concat()) {
-        hints.push(Hint::BodyWithFinalLineBreak);
-    }
-    let lines: Vec<_> = body.split(|byte| *byte == b'\n').collect();
-    if lines.len() > 1 && matches(&lines.join(&b"\r\n"[..])) {
-        hints.push(Hint::BodyWithCrLf);
-    }
-    if hints.is_empty() && rewritten(body).iter().any(|body| matches(body)) {
-        hints.push(Hint::BodyReserialised);
-    }
-    hints
-}
-
-/// The same JSON as other programs write it: without spaces, with a space after each comma and
-/// colon, on lines of their own.
-fn rewritten(body: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return Vec::new() };
-    let mut spaced = serde_json::Serializer::with_formatter(Vec::new(), Spaced);
-    let spaced = value.serialize(&mut spaced).map(|()| spaced.into_inner());
-    [serde_json::to_vec(&value), spaced, serde_json::to_vec_pretty(&value)]
-        .into_iter()
-        .flatten()
-        .filter(|text| text != body)
-        .collect()
-}
-
-/// As Python writes JSON.
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> Result<()> {
-        if first { Ok(()) } else { to.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> Result<()> {
-        if first { Ok(()) } else { to.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, to: &mut W) -> Result<()> {
-        to.write_all(b": ")
-    }
+    body::hints(body, &matches)
 }
 
 /// The request's headers with another value of one of them.
@@ -316,6 +334,22 @@ mod tests {
         let told = explain(&verifier(Scheme::up()), &headers, b"{}", AT);
         assert_eq!(told.reason, Some(Reason::MalformedHeader));
         assert_eq!(told.hints, [Hint::LowerCaseHeader]);
+    }
+
+    #[test]
+    fn a_time_that_was_written_anew_is_said_to_be_so() {
+        let scheme = Scheme::demoz();
+        let nonce = [Header { name: "x-demoz-nonce".into(), value: "n1".into() }];
+        let signer = crate::Signer::new(scheme.clone(), &Secret::new("new key").unwrap()).unwrap();
+        let mut headers = signer.sign(&nonce, b"{}", AT).unwrap();
+        let verifier = verifier(scheme);
+        for text in ["2026-01-02T03:04:05.000Z", "2026-01-02T14:04:05+11:00"] {
+            let time = headers.iter_mut().find(|it| it.name == "x-demoz-timestamp").unwrap();
+            time.value = text.into();
+            let told = explain(&verifier, &headers, b"{}", AT);
+            assert_eq!(told.reason, Some(Reason::SignatureMismatch), "{text}");
+            assert_eq!(told.hints, [Hint::TimeRewritten], "{text}");
+        }
     }
 
     #[test]

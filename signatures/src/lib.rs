@@ -30,9 +30,9 @@ pub mod source;
 mod timestamp;
 mod verify;
 
-pub use explain::{Expected, Explanation, Hint, SignedPart, explain};
+pub use explain::{Expected, Explanation, Found, Hint, NeededHeader, SignedPart, explain};
 pub use headers::{Header, Headers, Occurrence};
-pub use key::KeyError;
+pub use key::{KeyError, KeySet};
 pub use reason::Reason;
 pub use scheme::{
     Algorithm, Carrier, Expectation, FreeScheme, FreeSchemeError, Freshness, Integrity,

@@ -200,3 +200,13 @@ pub enum Integrity {
     /// Some fields, or a checksum that can be forged: ask the provider before money moves.
     Partial,
 }
+
+impl Integrity {
+    /// `full` or `partial`, as records and reports have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+        }
+    }
+}

@@ -42,6 +42,29 @@ impl Secret {
         Self { not_before, not_after, ..self }
     }
 
+    /// The secret as it may have been meant, each with what is done to it: a copy often comes with
+    /// something around it, or without its prefix.
+    pub fn variants(&self) -> Vec<(&'static str, Self)> {
+        let Ok(text) = std::str::from_utf8(&self.bytes) else { return Vec::new() };
+        let quotes = ['"', '\''];
+        let bare = text.strip_prefix("whsec_");
+        [
+            ("without the space around it", Some(text.trim().to_owned())),
+            ("without the quotes around it", Some(text.trim().trim_matches(quotes).to_owned())),
+            ("without `whsec_` in front", bare.map(str::to_owned)),
+            ("with `whsec_` in front", bare.is_none().then(|| format!("whsec_{text}"))),
+        ]
+        .into_iter()
+        .filter_map(|(what, text)| Some((what, Self::new(text?).ok()?)))
+        .filter(|(_, secret)| secret.bytes != self.bytes)
+        .fold(Vec::new(), |mut all: Vec<(_, Self)>, one| {
+            if all.iter().all(|(_, known)| *known != one.1) {
+                all.push(one);
+            }
+            all
+        })
+    }
+
     pub(crate) fn bounds(&self) -> (Option<i64>, Option<i64>) {
         (self.not_before, self.not_after)
     }

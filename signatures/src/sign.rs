@@ -73,7 +73,9 @@ impl Signer {
         let scheme = &self.scheme;
         match &scheme.carrier {
             Carrier::Jwt => return self.jwt(body, at),
-            Carrier::DetachedJws { .. } => return self.detached(headers, body, at),
+            Carrier::DetachedJws { key_urls } => {
+                return self.detached(key_urls, headers, body, at);
+            }
             Carrier::Items => return Err(SignError::InBody),
             _ => {}
         }

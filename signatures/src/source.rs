@@ -12,6 +12,16 @@
 //! dedupe_window = "14d"                  # optional
 //! ```
 //!
+//! Where variable `NAME` is not set, the file that `NAME_FILE` names is read. Beside secrets, or instead
+//! of them, a source may have keys that its provider publishes (see [`RemoteKeys`]):
+//!
+//! ```toml
+//! jwks_url = "https://api.moneykit.com/.well-known/jwks.json"
+//! jwks_token = { env = "MONEYKIT_TOKEN" }    # optional
+//! # or, as Plaid has it: key_request = { url = "…", client_id = { env = "…" }, secret = { file = "…" } }
+//! # or, as PayPal has it: certificates = { hosts = ["api.paypal.com"], name = "…", roots = "roots.pem" }
+//! ```
+//!
 //! `params` sets a scheme's parameters (`params = { mode = "advanced" }` for Convoy), `tolerance`
 //! how far a signed time may be from ours. An `event` table says where another sender's requests
 //! hold what we need, and with `preset = "free"` a `scheme` table describes the signature: a partner
@@ -33,7 +43,9 @@ mod event;
 mod preset;
 mod secrets;
 
-pub use config::{SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse};
+pub use config::{
+    RemoteKeys, SecretRef, SecretSite, SourceConfig, SourceError, from_tables, parse,
+};
 pub use event::{Event, EventShape, InvalidPayload, Place, TimeForm};
 pub use preset::Preset;
 pub use secrets::{LoadError, Loaded, SecretStore};

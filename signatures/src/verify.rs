@@ -1,5 +1,7 @@
 //! The receiver's side: is this request genuine, and which key says so?
 
+mod claim;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -7,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::headers::{Header, Headers};
-use crate::key::{Key, KeyError, Named};
+use crate::key::{Key, KeyError, KeySet, Named};
 use crate::parse::{self, Given, Token};
 use crate::reason::Reason;
 use crate::scheme::Scheme;
@@ -70,10 +72,20 @@ pub struct Verified {
 impl Verifier {
     /// A verifier of `scheme` with the active secrets by key id, at least one.
     pub fn new(scheme: Scheme, secrets: Vec<(String, Secret)>) -> Result<Self, SetupError> {
-        check_params(&scheme)?;
         if secrets.is_empty() {
             return Err(SetupError::NoneActive);
         }
+        Self::with_fetched(scheme, secrets, &KeySet::default())
+    }
+
+    /// The same with keys that were fetched beside the secrets. Both may be empty, as long as nothing
+    /// was fetched: every request then is of an unknown key.
+    pub fn with_fetched(
+        scheme: Scheme,
+        secrets: Vec<(String, Secret)>,
+        fetched: &KeySet,
+    ) -> Result<Self, SetupError> {
+        check_params(&scheme)?;
         let mut keys = Vec::with_capacity(secrets.len());
         for (id, secret) in secrets {
             let failed =
@@ -93,6 +105,7 @@ impl Verifier {
                 keys.push((named.kid.clone().unwrap_or_else(|| id.clone()), named));
             }
         }
+        keys.extend(fetched.keys.iter().cloned());
         Ok(Self { scheme, keys })
     }
 
@@ -125,9 +138,10 @@ impl Verifier {
             }
         };
         if let Some(token) = &given.token {
-            self.check_span(token, now)?;
+            check_span(token, now)?;
         }
-        if !self.keys.iter().any(|(_, named)| is_named(named, &given) && named.is_active(now)) {
+        if !self.keys.iter().any(|(_, named)| self.is_named(named, &given) && named.is_active(now))
+        {
             return Err(Reason::UnknownKey);
         }
         let key_id = self.matching_key(&given, Some(now)).ok_or(Reason::SignatureMismatch)?;
@@ -148,7 +162,7 @@ impl Verifier {
     pub(crate) fn matching_key(&self, given: &Given<'_>, now: Option<i64>) -> Option<&str> {
         let mut matching = None;
         for (id, named) in &self.keys {
-            if !is_named(named, given) || now.is_some_and(|now| !named.is_active(now)) {
+            if !self.is_named(named, given) || now.is_some_and(|now| !named.is_active(now)) {
                 continue;
             }
             let all = given
@@ -160,15 +174,6 @@ impl Verifier {
             }
         }
         matching
-    }
-
-    /// Holds a token to the span it sets itself.
-    fn check_span(&self, token: &Token, now: i64) -> Result<(), Reason> {
-        let ahead = self.scheme.freshness.map_or(0, |it| it.future_ms);
-        let is_over = token.exp.is_some_and(|exp| exp.saturating_mul(1000) <= now);
-        let is_early =
-            token.nbf.is_some_and(|nbf| nbf.saturating_mul(1000) > now.saturating_add(ahead));
-        if is_over || is_early { Err(Reason::ClockSkew) } else { Ok(()) }
     }
 
     /// Whether the hash in a token, where there is one, is of this body.
@@ -194,22 +199,30 @@ impl Verifier {
         match body.pointer(pointer) {
             None | Some(serde_json::Value::Null) => Ok(()),
             Some(time) => {
-                let time: jiff::Timestamp = time
-                    .as_str()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or(Reason::InvalidTimestamp)?;
-                freshness.check(time.as_millisecond(), now)
+                let time = time.as_str().and_then(body_time).ok_or(Reason::InvalidTimestamp)?;
+                freshness.check(time, now)
             }
         }
     }
 }
 
-/// Whether the request may be of this key.
-fn is_named(named: &Named, given: &Given<'_>) -> bool {
-    match (&named.kid, &given.token) {
-        (Some(kid), Some(token)) => token.kid.as_ref() == Some(kid),
-        _ => true,
-    }
+/// The milliseconds of a time in a genuine body. One without an offset is UTC, as programs write it
+/// that keep their times so; the body is signed, so its sender's spelling stands.
+fn body_time(text: &str) -> Option<i64> {
+    let with_offset = text.parse::<jiff::Timestamp>();
+    let time = with_offset.or_else(|_| {
+        let time: jiff::civil::DateTime = text.parse()?;
+        time.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp())
+    });
+    time.ok().map(jiff::Timestamp::as_millisecond)
+}
+
+/// Holds a token to the span it sets itself, to the second: the tolerance is for `iat`, the one time
+/// that a sender must give. `exp` is the first second at which it is over (RFC 7519).
+fn check_span(token: &Token, now: i64) -> Result<(), Reason> {
+    let is_over = token.exp.is_some_and(|exp| exp.saturating_mul(1000) <= now);
+    let is_early = token.nbf.is_some_and(|nbf| nbf.saturating_mul(1000) > now);
+    if is_over || is_early { Err(Reason::ClockSkew) } else { Ok(()) }
 }
 
 /// Refuses a scheme with parameters that are not set.
@@ -217,5 +230,37 @@ pub(crate) fn check_params(scheme: &Scheme) -> Result<(), SetupError> {
     match scheme.missing_params().next() {
         None => Ok(()),
         Some(name) => Err(SetupError::Param { scheme: scheme.name.clone(), name: name.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_a_body_without_an_offset_is_utc() {
+        let at = Some(1_767_323_045_000);
+        for text in ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05", "2026-01-02T14:04:05+11:00"] {
+            assert_eq!(body_time(text), at, "{text}");
+        }
+        assert_eq!(body_time("2026-01-02T03:04:05.123456"), Some(1_767_323_045_123));
+        for text in ["", "now", "1767323045", "2026-02-30T00:00:00"] {
+            assert_eq!(body_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_held_to_its_own_span_to_the_second() {
+        let check = |exp: Option<i64>, nbf: Option<i64>, now: i64, expect: bool| {
+            let token = Token { exp, nbf, ..Token::default() };
+            assert_eq!(check_span(&token, now).is_ok(), expect, "{exp:?} {nbf:?} {now}");
+        };
+        check(None, None, i64::MAX, true);
+        check(Some(100), None, 99_999, true);
+        check(Some(100), None, 100_000, false);
+        check(None, Some(100), 99_999, false);
+        check(None, Some(100), 100_000, true);
+        check(Some(i64::MAX), Some(i64::MIN), 0, true);
+        check(Some(i64::MIN), None, 0, false);
     }
 }

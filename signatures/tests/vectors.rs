@@ -108,6 +108,7 @@ vectors! {
     plaid_requests_are_judged_as_the_vectors_say: "plaid",
     wise_requests_are_judged_as_the_vectors_say: "wise",
     starling_requests_are_judged_as_the_vectors_say: "starling",
+    moneykit_tokens_are_judged_as_the_vectors_say: "moneykit-tokens",
     truelayer_requests_are_judged_as_the_vectors_say: "truelayer",
     adyen_requests_are_judged_as_the_vectors_say: "adyen",
     paypal_requests_are_judged_as_the_vectors_say: "paypal",

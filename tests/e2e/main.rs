@@ -9,6 +9,16 @@ mod demo_summary;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod ingress_crash;
+#[cfg(test)]
+mod ingress_restart;
+#[cfg(test)]
+mod ingress_retention;
+#[cfg(test)]
+mod ingress_secrets;
+#[cfg(test)]
+mod ingress_twice;
+#[cfg(test)]
 mod kill9;
 #[cfg(test)]
 mod native;

@@ -1,18 +1,22 @@
 //! Starts the real pipeline for the tests: servers, binaries, and what to wait for.
 #![warn(missing_docs)]
 
+mod doors;
 mod kafka;
 mod load;
 pub mod payments;
 mod pipeline;
+mod provider;
 mod sink;
 mod size;
 mod topic;
 mod wait;
 
+pub use doors::{Doors, Replica};
 pub use kafka::Kafka;
 pub use load::Load;
 pub use pipeline::{Paths, Pipeline, Setup, turn};
+pub use provider::{Audit, Delivery, Provider, Reply, Webhook};
 pub use sink::{Call, Sink};
 pub use size::Size;
 pub use topic::{Consumed, committed, produce, read_all};

@@ -26,6 +26,8 @@ mod markers;
 #[cfg(test)]
 mod mentions;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod promises;

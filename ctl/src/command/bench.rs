@@ -1,4 +1,7 @@
-//! `bankstream bench`: load through the real pipeline on this machine.
+//! `bankstream bench`: load through the real pipeline on this machine, or at one part of it.
+
+mod ingress;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +41,11 @@ pub struct Args {
     rate: u32,
 }
 
+/// A part that is measured by itself.
 #[derive(Debug, clap::Subcommand)]
 enum Part {
+    /// What the ingress costs, beside the least that could take its place.
+    Ingress(ingress::Args),
     /// The runtime beside a ledger written by hand, and beside other programs.
     Streams(streams::Args),
 }
@@ -71,8 +77,10 @@ struct Measured {
 
 /// Runs `bankstream bench`.
 pub async fn run(mut args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
-    if let Some(Part::Streams(args)) = args.part.take() {
-        return streams::run(args, shared).await;
+    match args.part.take() {
+        Some(Part::Ingress(args)) => return ingress::run(&args, shared).await,
+        Some(Part::Streams(args)) => return streams::run(args, shared).await,
+        None => {}
     }
     let stage = Stage::start(options(shared, "bench", fastrand::u64(..))?).await?;
     let measured = measure(&stage, &args).await;

@@ -1,5 +1,7 @@
 //! `bankstream webhook`: the bank's webhooks, a signed test sender, a verdict explained.
 mod bank;
+mod canary;
+mod captured;
 mod secret_file;
 mod send;
 mod verify;
@@ -35,6 +37,12 @@ enum Command {
     /// Posts a signed test event, and again as often as asked: the first is `received`, the others
     /// are an `idempotent_replay`. Exit code 1 when an answer is not 2xx.
     Send(send::Args),
+    /// Posts signed requests that are no events through the public door, once as a smoke test or one
+    /// a minute; the ingress counts them apart. Exit code 1 when one was not accepted.
+    Canary(canary::Args),
+    /// Lists the requests that the ingress rejected and kept, and explains one of them. Exit code with
+    /// --explain: 0 accepted, 1 rejected, 2 wrong usage.
+    Captured(captured::Args),
     /// Judges a request offline and explains the verdict. Exit code 0 accepted, 1 rejected, 2 wrong
     /// usage.
     Verify(verify::Args),
@@ -49,6 +57,8 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => bank::logs(&args, shared.json).await,
         Command::Delete(args) => bank::delete(&args, shared.json).await,
         Command::Send(args) => send::run(args, shared).await,
+        Command::Canary(args) => canary::run(args, shared).await,
+        Command::Captured(args) => captured::run(&args, shared),
         Command::Verify(args) => Ok(verify::run(&args, shared)),
     }
 }

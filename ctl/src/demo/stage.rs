@@ -65,7 +65,9 @@ impl Stage {
         progress("opening a bank and subscribing to its webhooks");
         let sandbox = sandbox(&layout, &options).await?;
         let bank = Bank::new(&sandbox.url(""))?;
-        let ingress = layout.ingress(&["--sources", "up"])?;
+        // So that `webhook captured` has something to explain: the day has its forgers.
+        let kept = ["--capture-file", "logs/rejected.jsonl", "--capture-content", "whole"];
+        let ingress = layout.ingress(&[&["--sources", "up"], &kept[..]].concat())?;
         layout.create_webhook(&bank, &ingress.url("/webhooks/up")).await?;
         let watch = Watch::start(kafka, registry).await?;
         let lags = Lags::new(topology_file, kafka)?;

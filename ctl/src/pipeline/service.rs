@@ -71,6 +71,11 @@ impl Service {
         self.address
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Its output.
     pub fn log(&self) -> &Path {
         &self.launch.log

@@ -80,8 +80,11 @@ fn what_does_not_fit_together_is_refused_with_what_was_expected() {
     check(TOPOLOGY, &["--sources", "up,wise"], &["`wise`", "topology.toml", "up"]);
     check(TOPOLOGY, &["--allow", "wise=192.0.2.0/24"], &["--allow", "`wise`", "topology.toml"]);
     check(TOPOLOGY, &["--body-limit", "1048577"], &["--body-limit", "1048577", "1048576"]);
-    check(TOPOLOGY, &["--produce-deadline", "15s"], &["20s", "`stripe`"]);
     check(&TOPOLOGY.replace("profiles.testing", "profiles.other"), &[], &["testing", "other"]);
+    let path = "path = \"/webhooks/stripe\"";
+    let hours =
+        TOPOLOGY.replace(path, &format!("{path}\ntolerance = \"3h\"\ndedupe_window = \"2h\""));
+    check(&hours, &[], &["`sources.stripe`", "3h", "2h only", "`dedupe_window`"]);
     let short = TOPOLOGY.replace("30d", "6d");
     check(&short, &[], &["`sources.up`", "7d", "bank.webhooks.received.v1", "6d"]);
     check(&TOPOLOGY.replace("path = \"/webhooks/up\"", ""), &[], &["`sources.up`", "path"]);

@@ -5,10 +5,14 @@
 //! average. Time is forgotten a whole bucket at a time: that is one number, and the entries go when
 //! their shard is next looked after.
 
+mod copy;
+
 use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::watch;
 
+pub(crate) use self::copy::Frame;
+pub(super) use self::copy::Refill;
 use super::table::{Entry, Table};
 use super::{BodyPrint, EventKey, Fate};
 use crate::metrics::DedupeMetrics;
@@ -53,9 +57,13 @@ impl Note {
         self.0 >> 16 & 1 == 1
     }
 
+    fn tag(self) -> usize {
+        usize::try_from(self.0 & 0xffff).unwrap_or(0)
+    }
+
     /// Whether its bucket is `first` or later.
     fn is_since(self, first: i64) -> bool {
-        let tag = i64::from(u16::try_from(self.0 & 0xffff).unwrap_or(0));
+        let tag = i64::try_from(self.tag()).unwrap_or(0);
         tag.wrapping_sub(first).rem_euclid(1 << 16) < 1 << 15
     }
 }
@@ -86,6 +94,8 @@ pub(super) struct Memory {
     next: usize,
     /// The first bucket that is remembered.
     first: i64,
+    /// Ids of before this time, milliseconds, were forgotten for want of room.
+    evicted_to: i64,
     /// How many ids are in each bucket, and in all.
     buckets: BTreeMap<i64, usize>,
     ids: usize,
@@ -102,6 +112,7 @@ impl Memory {
             shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
             next: 0,
             first: 0,
+            evicted_to: 0,
             buckets: BTreeMap::new(),
             ids: 0,
             pending: HashMap::new(),
@@ -202,6 +213,7 @@ impl Memory {
     fn forget_oldest(&mut self) {
         let Some((bucket, count)) = self.buckets.pop_first() else { return };
         self.first = bucket.saturating_add(1);
+        self.evicted_to = self.first.saturating_mul(self.bucket_ms);
         self.ids = self.ids.saturating_sub(count);
         self.metrics.evicted.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }

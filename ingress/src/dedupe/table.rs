@@ -29,6 +29,41 @@ impl Entry {
     fn is_free(&self) -> bool {
         self.key == FREE.key
     }
+
+    /// The key's last byte.
+    pub(super) fn last_byte(&self) -> u8 {
+        let [.., last] = self.key[1].to_be_bytes();
+        last
+    }
+
+    /// Its bytes in a file: key and note, each with the most significant byte first.
+    pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        let [high, low] = self.key;
+        let mut bytes = [0; ENTRY_BYTES];
+        for (to, from) in bytes.chunks_exact_mut(8).zip([high, low, self.note]) {
+            to.copy_from_slice(&from.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The entry of such bytes.
+    pub(super) fn from_bytes(bytes: [u8; ENTRY_BYTES]) -> Self {
+        let mut words = [0; 3];
+        let (eights, _) = bytes.as_chunks::<8>();
+        for (to, from) in words.iter_mut().zip(eights) {
+            *to = u64::from_be_bytes(*from);
+        }
+        let [high, low, note] = words;
+        Self { key: [high, low], note }
+    }
+}
+
+/// Bytes of an entry in a file.
+pub(super) const ENTRY_BYTES: usize = 24;
+
+/// Room for so many entries, and some more.
+fn capacity_for(entries: usize) -> usize {
+    entries.saturating_add(entries / 8).max(CAPACITY_MIN)
 }
 
 fn split(key: u128) -> [u64; 2] {
@@ -64,6 +99,24 @@ impl Table {
         let key = split(key);
         let place = self.place(key);
         self.slots.get_mut(place).filter(|slot| slot.key == key)
+    }
+
+    /// The table of entries in ascending order of their keys; `None` when they are in another.
+    pub(super) fn from_sorted(entries: &[Entry]) -> Option<Self> {
+        if entries.is_empty() {
+            return Some(Self::default());
+        }
+        if !entries.is_sorted_by(|a, b| a.key < b.key) || entries.iter().any(Entry::is_free) {
+            return None;
+        }
+        let mut table = Self::default();
+        table.fill(capacity_for(entries.len()), entries.iter());
+        Some(table)
+    }
+
+    /// Every entry, in ascending order of keys.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().filter(|slot| !slot.is_free())
     }
 
     /// Puts an entry in, in the place of another of its key.
@@ -110,17 +163,20 @@ impl Table {
             *self = Self::default();
             return;
         }
-        self.rebuild(kept.saturating_add(kept / 8).max(CAPACITY_MIN), is_kept);
+        self.rebuild(capacity_for(kept), is_kept);
     }
 
     fn rebuild(&mut self, capacity: usize, is_kept: impl Fn(&Entry) -> bool) {
+        let old = std::mem::take(&mut self.slots);
+        self.fill(capacity, old.iter().filter(|slot| !slot.is_free() && is_kept(slot)));
+    }
+
+    /// Holds these entries, which come in ascending order, and no others.
+    fn fill<'a>(&mut self, capacity: usize, entries: impl Iterator<Item = &'a Entry>) {
         let size = capacity.saturating_add(SLACK);
         let mut slots = Vec::with_capacity(size);
         self.len = 0;
-        for entry in &self.slots {
-            if entry.is_free() || !is_kept(entry) {
-                continue;
-            }
+        for entry in entries {
             let home = Self::home(entry.key[0], capacity);
             slots.resize(slots.len().max(home), FREE);
             slots.push(*entry);
@@ -169,6 +225,14 @@ mod tests {
                 let found = table.get_mut(key).map(|entry| entry.note);
                 prop_assert_eq!(found, model.get(&key).copied());
             }
+            let entries: Vec<_> = table.entries().copied().collect();
+            let bytes = entries.iter().map(|entry| entry.to_bytes());
+            let read: Vec<_> = bytes.map(Entry::from_bytes).collect();
+            let mut again = Table::from_sorted(&read).unwrap();
+            for (key, note) in model {
+                prop_assert_eq!(again.get_mut(key).map(|entry| entry.note), Some(note));
+            }
+            prop_assert_eq!(again.entries().count(), entries.len());
         }
     }
 }

@@ -177,10 +177,13 @@ async fn requests_that_are_not_genuine_are_rejected_with_their_reason() {
 }
 
 #[tokio::test]
-async fn genuine_body_that_is_no_event_is_an_invalid_payload() {
+async fn a_body_is_parsed_to_a_bounded_depth_and_only_when_it_is_genuine() {
     let ingress = TestIngress::start().await;
-    for body in ["", "{", "[]", r#"{"data":{"id":1}}"#] {
+    let (deep, deeper) = (["[".repeat(127), "]".repeat(127)], "[".repeat(BODY_BYTES_MAX));
+    let deep = deep.concat();
+    for body in ["", "{", "[]", r#"{"data":{"id":1}}"#, &deep, &deeper] {
         check(&ingress.post_up("up", body).await, 401, &rejected("invalid-payload"));
+        check(&ingress.post_up("another", body).await, 401, &rejected("signature-mismatch"));
     }
     assert_eq!(ingress.records(), []);
 }

@@ -18,6 +18,8 @@ pub(crate) enum Fate {
     Gone,
     /// A test of the connection.
     Ping,
+    /// A request of our own that proves the way in.
+    Canary,
     /// A source without a client here.
     OtherSource,
     /// A kind of event we do not know.
@@ -25,13 +27,14 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Enriched,
         Self::Deleted,
         Self::Duplicate,
         Self::AlreadyDeleted,
         Self::Gone,
         Self::Ping,
+        Self::Canary,
         Self::OtherSource,
         Self::UnknownType,
     ];
@@ -44,6 +47,7 @@ impl Fate {
             Self::AlreadyDeleted => "already-deleted",
             Self::Gone => "gone",
             Self::Ping => "ping",
+            Self::Canary => "canary",
             Self::OtherSource => "other-source",
             Self::UnknownType => "unknown-type",
         }

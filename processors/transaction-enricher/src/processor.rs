@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banks::{Account, Bank, Observed, Transaction};
-use schemas::{AccountObserved, TransactionEnriched, WebhookReceived};
+use schemas::{AccountObserved, TransactionEnriched, WebhookReceived, canary};
 use sha2::{Digest as _, Sha256};
 use streams::{AsyncProcessor, Begin, Context, Record, Sink};
 
@@ -57,7 +57,10 @@ impl AsyncProcessor for Enricher {
     type Error = Error;
 
     fn begin(&mut self, ctx: &mut Context<'_>, record: &Raw) -> Result<Begin<Inquiry>, Error> {
-        let WebhookReceived { source, event_id, body, .. } = &record.value;
+        let WebhookReceived { source, event_id, body, origin, .. } = &record.value;
+        if origin == canary::ORIGIN {
+            return Ok(self.done(record, Fate::Canary));
+        }
         if !self.banks.contains_key(source) {
             return Ok(self.done(record, Fate::OtherSource));
         }

@@ -195,5 +195,6 @@ pub(crate) fn webhook(
         key_id: "env".to_owned(),
         body_sha256: String::new(),
         origin: "webhook".to_owned(),
+        integrity: "full".to_owned(),
     }
 }

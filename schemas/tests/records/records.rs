@@ -22,7 +22,7 @@ pub(crate) fn webhook_received() -> impl Strategy<Value = WebhookReceived> {
     let header = (text(), text()).prop_map(|(name, value)| SignatureHeader { name, value });
     (
         (text(), text(), text(), text(), option::of(text()), option::of(any::<i64>())),
-        (any::<i64>(), bytes(), vec(header, 0..4), text(), text(), text()),
+        (any::<i64>(), bytes(), vec(header, 0..4), text(), text(), text(), text()),
     )
         .prop_map(|(event, request)| WebhookReceived {
             source: event.0,
@@ -37,6 +37,7 @@ pub(crate) fn webhook_received() -> impl Strategy<Value = WebhookReceived> {
             key_id: request.3,
             body_sha256: request.4,
             origin: request.5,
+            integrity: request.6,
         })
 }
 

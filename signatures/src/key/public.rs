@@ -25,8 +25,8 @@ const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 /// Keys of one set. Providers publish a handful.
 const SET_KEYS_MAX: usize = 32;
 
-const EXPECTED: &str = "a PEM public key or certificate chain, a JWK, a JWKS, or `whpk_` and \
-     base64, of the scheme's algorithm (RSA from 2048 bits)";
+const EXPECTED: &str = "a public key or certificate chain in PEM, a public key's bare base64, a \
+     JWK, a JWKS, or `whpk_` and base64, of the scheme's algorithm (RSA from 2048 bits)";
 
 const WRONG: KeyError = KeyError::Encoding { expected: EXPECTED };
 
@@ -52,12 +52,22 @@ pub(super) fn read(text: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyE
     if text.contains("-----BEGIN CERTIFICATE-----") {
         return chain(text.as_bytes(), algorithm);
     }
+    if !text.contains("-----BEGIN") {
+        return bare(text, algorithm);
+    }
     if text.contains("PRIVATE KEY-----") {
         let key = PKey::private_key_from_pem(text.as_bytes()).map_err(|_| WRONG)?;
         fits(&key, algorithm)?;
         return Ok(vec![Key::Private(algorithm, key).into()]);
     }
     one(PKey::public_key_from_pem(text.as_bytes()).map_err(|_| WRONG)?, algorithm)
+}
+
+/// The base64 inside a PEM alone (DER of a `SubjectPublicKeyInfo`), as Starling's portal shows it.
+fn bare(text: &str, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+    let encoded: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let der = STANDARD.decode(encoded).map_err(|_| WRONG)?;
+    one(PKey::public_key_from_der(&der).map_err(|_| WRONG)?, algorithm)
 }
 
 fn one(key: PKey<Public>, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
@@ -84,7 +94,7 @@ fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyE
 #[serde(untagged)]
 enum Json {
     Set {
-        keys: Vec<Jwk>,
+        keys: Vec<serde_json::Value>,
     },
     /// The answer of an interface that gives one key on request.
     Answer {
@@ -110,14 +120,15 @@ struct Jwk {
     expired_at: Option<serde_json::Value>,
 }
 
-fn json(text: &str, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+pub(super) fn json(text: &str, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
     match serde_json::from_str(text).map_err(|_| WRONG)? {
         Json::Set { keys } => {
             if keys.len() > SET_KEYS_MAX {
                 return Err(KeyError::Encoding { expected: "a set of at most 32 keys" });
             }
-            // a set may hold keys for other purposes
-            Ok(keys.into_iter().filter_map(|key| key.read(algorithm).ok().flatten()).collect())
+            // a set may hold keys for other purposes, and of kinds that we do not know
+            let read = |key| Jwk::deserialize(key).ok()?.read(algorithm).ok().flatten();
+            Ok(keys.into_iter().filter_map(read).collect())
         }
         Json::Answer { key } | Json::One(key) => Ok(key.read(algorithm)?.into_iter().collect()),
     }
@@ -166,7 +177,7 @@ impl Jwk {
 
 /// The key of a certificate chain: the sender's own first, the pinned issuer last. Every certificate
 /// must be issued by the one after it; the key is active while all are valid.
-fn chain(pem: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
+pub(super) fn chain(pem: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
     const BROKEN: KeyError = KeyError::Encoding {
         expected: "a certificate chain: the sender's own first, each issued by the next, the \
              pinned issuer last, all valid at one time",
@@ -212,4 +223,25 @@ fn chain(pem: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
         not_after: end.checked_mul(1000),
         ..Key::Public(algorithm, key).into()
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_key_without_its_pem_frame_is_the_same_key() {
+        let rsa = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+        let pem = String::from_utf8(rsa.public_key_to_pem().unwrap()).unwrap();
+        let bare: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let in_lines =
+            pem.replace("-----BEGIN PUBLIC KEY-----", "").replace("-----END PUBLIC KEY-----", "");
+        for text in [pem, bare, in_lines] {
+            let keys = read(text.as_bytes(), Algorithm::RsaSha512).unwrap();
+            let Key::Public(_, key) = &keys[0].key else { panic!("{text}") };
+            assert!(key.public_eq(&rsa));
+            assert!(read(text.as_bytes(), Algorithm::Es256).is_err());
+        }
+        assert!(read(b"AAAA", Algorithm::RsaSha512).is_err());
+    }
 }

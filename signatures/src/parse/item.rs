@@ -11,6 +11,9 @@ use crate::scheme::Scheme;
 /// Items of one body; Adyen sends one, older accounts up to six.
 const ITEMS_MAX: usize = 64;
 
+/// Place of the merchant's reference among the signed fields.
+const MERCHANT_REFERENCE: usize = 3;
+
 /// Fields given twice are refused by the reader: two programs could read two values.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,7 +55,9 @@ struct Additional {
 /// Every item's signature and what it is over; all must hold. A body that cannot be read is an
 /// invalid payload.
 pub(super) fn given<'a>(scheme: &'a Scheme, body: &'a [u8]) -> Result<Given<'a>, Reason> {
-    let body: Body = serde_json::from_slice(body).map_err(|_| Reason::InvalidPayload)?;
+    // the reader passes over what it does not need, whatever its bytes
+    let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidPayload)?;
+    let body: Body = serde_json::from_str(text).map_err(|_| Reason::InvalidPayload)?;
     if !(1..=ITEMS_MAX).contains(&body.notification_items.len()) {
         return Err(Reason::InvalidPayload);
     }
@@ -68,12 +73,12 @@ pub(super) fn given<'a>(scheme: &'a Scheme, body: &'a [u8]) -> Result<Given<'a>,
 /// What the signature of one item, as JSON text, is over.
 pub(crate) fn item_text(item: &str) -> Result<String, Reason> {
     let item: Item = serde_json::from_str(item).map_err(|_| Reason::InvalidPayload)?;
-    Ok(item.signed())
+    item.signed()
 }
 
 impl Item {
     fn proof<'a>(self, scheme: &Scheme) -> Result<Proof<'a>, Reason> {
-        let signed = self.signed();
+        let signed = self.signed()?;
         let signature = self.additional_data.and_then(|it| it.hmac_signature);
         let signature = signature.ok_or(Reason::MissingHeaders)?;
         let candidate: Candidate = super::one(scheme, &signature)?;
@@ -82,11 +87,15 @@ impl Item {
     }
 
     /// The eight fields; what is missing is empty.
-    fn signed(&self) -> String {
+    ///
+    /// They are joined by colons and not escaped, so a colon in one could be the border to the next:
+    /// other fields under the same signature. Only the merchant's own reference may hold any; then
+    /// there is one way to take the text apart.
+    fn signed(&self) -> Result<String, Reason> {
         let amount = self.amount.as_ref();
         let value = amount.and_then(|it| it.value).map(|value| value.to_string());
         let currency = amount.and_then(|it| it.currency.clone());
-        [
+        let fields = [
             &self.psp_reference,
             &self.original_reference,
             &self.merchant_account_code,
@@ -96,7 +105,53 @@ impl Item {
             &self.event_code,
             &self.success,
         ]
-        .map(|field| field.as_deref().unwrap_or_default())
-        .join(":")
+        .map(|field| field.as_deref().unwrap_or_default());
+        let is_free = |index: usize| index == MERCHANT_REFERENCE;
+        let is_ambiguous =
+            fields.iter().enumerate().any(|(index, text)| !is_free(index) && text.contains(':'));
+        if is_ambiguous { Err(Reason::InvalidPayload) } else { Ok(fields.join(":")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_text_are_refused_also_where_nothing_is_signed() {
+        let body = |note: &[u8]| {
+            let front = br#"{"notificationItems":[{"NotificationRequestItem":{"additionalData":
+                {"hmacSignature":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},"reason":""#;
+            [&front[..], note, b"\"}}]}"].concat()
+        };
+        let scheme = Scheme::adyen();
+        assert!(given(&scheme, &body(b"text")).is_ok());
+        assert_eq!(given(&scheme, &body(b"\xff")).err(), Some(Reason::InvalidPayload));
+    }
+
+    #[test]
+    fn fields_are_joined_in_order_and_taken_apart_in_one_way_only() {
+        #[track_caller]
+        fn check(item: &str, expect: Result<&str, Reason>) {
+            assert_eq!(item_text(item), expect.map(str::to_owned), "{item}");
+        }
+        check("{}", Ok(":::::::"));
+        check(
+            r#"{"pspReference":"P","originalReference":"O","merchantAccountCode":"M",
+            "merchantReference":"R:1","amount":{"value":-1099,"currency":"AUD"},
+            "eventCode":"CAPTURE","success":"true","other":":"}"#,
+            Ok("P:O:M:R:1:-1099:AUD:CAPTURE:true"),
+        );
+        check(r#"{"merchantReference":null,"amount":null}"#, Ok(":::::::"));
+        for field in ["pspReference", "originalReference", "merchantAccountCode", "eventCode"] {
+            check(&format!("{{\"{field}\":\"a:b\"}}"), Err(Reason::InvalidPayload));
+        }
+        check(r#"{"amount":{"currency":"A:D"}}"#, Err(Reason::InvalidPayload));
+        check(r#"{"success":":"}"#, Err(Reason::InvalidPayload));
+        for value in ["10.5", "1e3", "\"10\"", "9223372036854775808"] {
+            check(&format!("{{\"amount\":{{\"value\":{value}}}}}"), Err(Reason::InvalidPayload));
+        }
+        check(r#"{"success":"true","success":"false"}"#, Err(Reason::InvalidPayload));
+        check(r#"{"success":true}"#, Err(Reason::InvalidPayload));
     }
 }

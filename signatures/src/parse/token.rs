@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde_json::Number;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{Candidate, Given, Piece, Proof, text};
 use crate::headers::Headers;
@@ -36,7 +37,8 @@ pub(crate) struct Token {
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
     jku: Option<String>,
     tl_version: Option<String>,
     tl_headers: Option<String>,
@@ -44,10 +46,20 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Claims {
-    iat: Option<Number>,
-    exp: Option<Number>,
-    nbf: Option<Number>,
+    iat: Option<Value>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
     request_body_sha256: Option<String>,
+}
+
+/// That a field is there, whatever it holds: `null` is there too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Whole seconds, as a number.
+fn seconds(time: &Value) -> Result<i64, Reason> {
+    time.as_i64().ok_or(Reason::InvalidTimestamp)
 }
 
 /// The three parts of a token, its header read and its algorithm the scheme's own.
@@ -69,15 +81,17 @@ fn split<'a>(
         return Err(Reason::AlgorithmNotAllowed);
     }
     // we understand no extension, and whoever marks one as critical wants us to refuse then
-    if read.crit.is_some() {
+    if read.crit {
         return Err(Reason::MalformedHeader);
     }
     Ok((header, payload, signature, read))
 }
 
 fn json<T: for<'de> Deserialize<'de>>(encoded: &str) -> Result<T, Reason> {
-    let text = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Reason::MalformedHeader)?;
-    serde_json::from_slice(&text).map_err(|_| Reason::MalformedHeader)
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Reason::MalformedHeader)?;
+    // the reader passes over what it does not need, whatever its bytes
+    let text = std::str::from_utf8(&bytes).map_err(|_| Reason::MalformedHeader)?;
+    serde_json::from_str(text).map_err(|_| Reason::MalformedHeader)
 }
 
 fn candidate(algorithm: Algorithm, encoded: &str) -> Result<Candidate, Reason> {
@@ -93,15 +107,12 @@ pub(super) fn jwt<'a>(scheme: &'a Scheme, value: &'a str) -> Result<Given<'a>, R
     let (header, payload, signature, read) = split(scheme, value)?;
     let candidates = vec![candidate(scheme.algorithm, signature)?];
     let claims: Claims = json(payload)?;
-    let seconds = |time: Option<Number>| {
-        time.map(|time| time.as_i64().ok_or(Reason::InvalidTimestamp)).transpose()
-    };
-    let iat = claims.iat.ok_or(Reason::InvalidTimestamp)?;
+    let iat = seconds(&claims.iat.ok_or(Reason::InvalidTimestamp)?)?;
     let token = Token {
         kid: read.kid,
         body_sha256: Some(claims.request_body_sha256.ok_or(Reason::MalformedHeader)?),
-        exp: seconds(claims.exp)?,
-        nbf: seconds(claims.nbf)?,
+        exp: claims.exp.as_ref().map(seconds).transpose()?,
+        nbf: claims.nbf.as_ref().map(seconds).transpose()?,
     };
     let piece = |part, text: &'a str| Piece { part, bytes: Cow::Borrowed(text.as_bytes()) };
     let pieces = vec![piece("token", header), piece("literal", "."), piece("claims", payload)];

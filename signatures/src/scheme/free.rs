@@ -18,8 +18,10 @@ const TOLERANCE_S: u32 = 300;
 ///                                   # { pairs = { timestamp = "t", signature = "v1" } },
 ///                                   # { versions = ["v1"] }
 /// signed = "{timestamp}.{header:x-partner-id}.{body}"
-/// algorithm = "hmac-sha256"         # or "hmac-sha512"
-/// key = "utf8"                      # or "hex", "base64"
+/// algorithm = "hmac-sha256"         # or "hmac-sha512", "rsa-sha256", "rsa-sha512", "es256",
+///                                   # "es512", "ed25519"
+/// key = "utf8"                      # or "hex", "base64", "standard-webhooks"; "public" goes
+///                                   # without saying for the algorithms with public keys
 /// signature = "hex"                 # or "base64", "base64url"
 /// timestamp = { header = "x-partner-time", form = "unix" }   # form: unix, unix-ms, rfc3339
 /// tolerance_past_s = 300
@@ -27,18 +29,24 @@ const TOLERANCE_S: u32 = 300;
 /// ```
 ///
 /// Only `header`, `signed` and `algorithm` must be there. The time is looked at when it is signed.
+/// With `parse = "jwt"` the header is a token whose claims are the time (`iat`) and the body's hash
+/// (`request_body_sha256`), so `signed`, `signature` and `timestamp` have no place:
+///
+/// ```toml
+/// header = "x-partner-token"
+/// parse = "jwt"
+/// algorithm = "es256"
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FreeScheme {
     header: String,
     #[serde(default)]
     parse: Parse,
-    signed: String,
+    signed: Option<String>,
     algorithm: FreeAlgorithm,
-    #[serde(default)]
-    key: FreeKey,
-    #[serde(default)]
-    signature: FreeSignature,
+    key: Option<FreeKey>,
+    signature: Option<FreeSignature>,
     timestamp: Option<FreeTimestamp>,
     tolerance_past_s: Option<u32>,
     tolerance_future_s: Option<u32>,
@@ -55,6 +63,7 @@ enum Parse {
         signature: String,
     },
     Versions(Vec<String>),
+    Jwt,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -62,21 +71,26 @@ enum Parse {
 enum FreeAlgorithm {
     HmacSha256,
     HmacSha512,
+    RsaSha256,
+    RsaSha512,
+    Es256,
+    Es512,
+    Ed25519,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum FreeKey {
-    #[default]
     Utf8,
     Hex,
     Base64,
+    StandardWebhooks,
+    Public,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum FreeSignature {
-    #[default]
     Hex,
     Base64,
     Base64url,
@@ -120,17 +134,47 @@ pub enum FreeSchemeError {
     /// No name of a version or item, or an empty prefix.
     #[error("`parse` names nothing; expected at least one character")]
     Parse,
+    /// Nothing says what is signed.
+    #[error("`signed` is missing; expected a template such as `{{timestamp}}.{{body}}`")]
+    Signed,
+    /// An HMAC with a public key would be one that anybody can make, and the other way round no
+    /// secret is a public key.
+    #[error(
+        "`key` does not go with `algorithm`; expected `public` for rsa, es and ed25519, and another for an hmac"
+    )]
+    Key,
+    /// A token says by itself what is signed and how.
+    #[error(
+        "`parse = \"jwt\"` goes with an algorithm of public keys and without `signed`, `signature` and `timestamp`"
+    )]
+    Token,
 }
 
 impl FreeScheme {
     /// The scheme, called `name`.
     pub fn scheme(self, name: &str) -> Result<Scheme, FreeSchemeError> {
-        let algorithm = match self.algorithm {
-            FreeAlgorithm::HmacSha256 => Algorithm::HmacSha256,
-            FreeAlgorithm::HmacSha512 => Algorithm::HmacSha512,
+        let algorithm = self.algorithm.algorithm();
+        let key_encoding = key_encoding(self.key, algorithm)?;
+        let ms = |s: Option<u32>| i64::from(s.unwrap_or(TOLERANCE_S)) * 1000;
+        let freshness = Freshness {
+            past_ms: ms(self.tolerance_past_s),
+            future_ms: ms(self.tolerance_future_s),
         };
+        let header = header_name(&self.header)?;
+        if matches!(self.parse, Parse::Jwt) {
+            let is_more =
+                self.signed.is_some() || self.signature.is_some() || self.timestamp.is_some();
+            if is_more || algorithm.jose().is_none() {
+                return Err(FreeSchemeError::Token);
+            }
+            return Ok(Scheme {
+                algorithm,
+                freshness: Some(freshness),
+                ..Scheme::token(name, &header)
+            });
+        }
         let carrier = self.parse.carrier(algorithm)?;
-        let signed = template(&self.signed)?;
+        let signed = template(&self.signed.ok_or(FreeSchemeError::Signed)?)?;
         let form = self.timestamp.as_ref().map_or(FreeForm::Unix, |it| it.form);
         let timestamp_header = self.timestamp.and_then(|it| it.header);
         let in_pairs = matches!(carrier, Carrier::Pairs { .. });
@@ -141,26 +185,17 @@ impl FreeScheme {
         {
             return Err(FreeSchemeError::Timestamp);
         }
-        let ms = |s: Option<u32>| i64::from(s.unwrap_or(TOLERANCE_S)) * 1000;
-        let freshness = Freshness {
-            past_ms: ms(self.tolerance_past_s),
-            future_ms: ms(self.tolerance_future_s),
-        };
         Ok(Scheme {
             name: name.into(),
-            header: header_name(&self.header)?,
+            header,
             carrier,
             signed,
             algorithm,
-            key_encoding: match self.key {
-                FreeKey::Utf8 => KeyEncoding::Utf8,
-                FreeKey::Hex => KeyEncoding::Hex,
-                FreeKey::Base64 => KeyEncoding::Base64,
-            },
+            key_encoding,
             signature_encoding: match self.signature {
-                FreeSignature::Hex => SignatureEncoding::LowerHex,
-                FreeSignature::Base64 => SignatureEncoding::Base64,
-                FreeSignature::Base64url => SignatureEncoding::Base64Url,
+                None | Some(FreeSignature::Hex) => SignatureEncoding::LowerHex,
+                Some(FreeSignature::Base64) => SignatureEncoding::Base64,
+                Some(FreeSignature::Base64url) => SignatureEncoding::Base64Url,
             },
             timestamp_header: timestamp_header.map(|name| header_name(&name)).transpose()?,
             timestamp_form: match form {
@@ -176,10 +211,42 @@ impl FreeScheme {
     }
 }
 
+impl FreeAlgorithm {
+    fn algorithm(self) -> Algorithm {
+        match self {
+            Self::HmacSha256 => Algorithm::HmacSha256,
+            Self::HmacSha512 => Algorithm::HmacSha512,
+            Self::RsaSha256 => Algorithm::RsaSha256,
+            Self::RsaSha512 => Algorithm::RsaSha512,
+            Self::Es256 => Algorithm::Es256,
+            Self::Es512 => Algorithm::Es512,
+            Self::Ed25519 => Algorithm::Ed25519,
+        }
+    }
+}
+
+/// How the key is written: the table's word, or what goes without saying.
+fn key_encoding(
+    key: Option<FreeKey>,
+    algorithm: Algorithm,
+) -> Result<KeyEncoding, FreeSchemeError> {
+    let is_public = algorithm.jose().is_some();
+    match key {
+        None | Some(FreeKey::Public) if is_public => Ok(KeyEncoding::Public),
+        _ if is_public => Err(FreeSchemeError::Key),
+        None | Some(FreeKey::Utf8) => Ok(KeyEncoding::Utf8),
+        Some(FreeKey::Hex) => Ok(KeyEncoding::Hex),
+        Some(FreeKey::Base64) => Ok(KeyEncoding::Base64),
+        Some(FreeKey::StandardWebhooks) => Ok(KeyEncoding::StandardWebhooks),
+        Some(FreeKey::Public) => Err(FreeSchemeError::Key),
+    }
+}
+
 impl Parse {
     fn carrier(self, algorithm: Algorithm) -> Result<Carrier, FreeSchemeError> {
         let names: Vec<&String> = match &self {
             Self::Plain => return Ok(Carrier::Plain),
+            Self::Jwt => return Ok(Carrier::Jwt),
             Self::Prefix(prefix) => vec![prefix],
             Self::Pairs { timestamp, signature } => vec![timestamp, signature],
             Self::Versions(versions) => versions.iter().collect(),
@@ -189,6 +256,7 @@ impl Parse {
         }
         Ok(match self {
             Self::Plain => Carrier::Plain,
+            Self::Jwt => Carrier::Jwt,
             Self::Prefix(prefix) => Carrier::Prefixed(prefix),
             Self::Pairs { timestamp, signature } => Carrier::Pairs { timestamp, signature },
             Self::Versions(versions) => {
@@ -300,5 +368,34 @@ mod tests {
             "both have the time, or neither",
         );
         check("header = \"x\"\nsigned = \"{body}\"\nkey = \"rot13\"", "`utf8`");
+        check("header = \"x\"\nsigned = \"{body}\"\nkey = \"public\"", "does not go with");
+        check("header = \"x\"", "`signed` is missing");
+        check("header = \"x\"\nparse = \"jwt\"", "algorithm of public keys");
+    }
+
+    #[test]
+    fn a_partner_with_public_keys_can_be_written_down() {
+        #[track_caller]
+        fn check(table: &str, expect: Scheme) {
+            assert_eq!(read(table), Ok(Scheme { name: "partner".into(), ..expect }));
+        }
+        #[track_caller]
+        fn refused(rest: &str, expect: &str) {
+            let error = read(&format!("header = \"x\"\n{rest}")).unwrap_err();
+            assert!(error.contains(expect), "`{error}` should contain `{expect}`");
+        }
+        check(
+            "header = \"Plaid-Verification\"\nparse = \"jwt\"\nalgorithm = \"es256\"",
+            Scheme::plaid(),
+        );
+        check(
+            "header = \"x-signature-sha256\"\nsigned = \"{body}\"\nalgorithm = \"rsa-sha256\"\n\
+             signature = \"base64\"",
+            Scheme::wise(),
+        );
+        refused("algorithm = \"rsa-sha256\"\nsigned = \"{body}\"\nkey = \"utf8\"", "`key`");
+        refused("algorithm = \"es256\"\nparse = \"jwt\"\nsigned = \"{body}\"", "without");
+        refused("algorithm = \"es256\"\nparse = \"jwt\"\nsignature = \"hex\"", "without");
+        refused("algorithm = \"none\"\nparse = \"jwt\"", "unknown variant");
     }
 }

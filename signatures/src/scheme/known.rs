@@ -8,6 +8,10 @@ use super::{
 /// Five minutes: the default of the providers' own libraries.
 const TOLERANCE_MS: i64 = 300_000;
 
+/// `PayPal`'s hosts of certificates: its interface by both names, live and sandbox.
+const PAYPAL_HOSTS: [&str; 4] =
+    ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
+
 const HOUR_MS: i64 = 3_600_000;
 
 /// Five minutes each way.
@@ -189,7 +193,7 @@ impl Scheme {
         Self::token("plaid", "plaid-verification")
     }
 
-    fn token(name: &str, header: &str) -> Self {
+    pub(super) fn token(name: &str, header: &str) -> Self {
         Self {
             carrier: Carrier::Jwt,
             signed: Vec::new(),
@@ -287,7 +291,7 @@ impl Scheme {
                 },
                 Expectation::KeyUrl {
                     header: "paypal-cert-url".into(),
-                    hosts: vec!["api.paypal.com".into(), "api.sandbox.paypal.com".into()],
+                    hosts: PAYPAL_HOSTS.map(str::to_owned).into(),
                 },
             ],
             integrity: Integrity::Partial,

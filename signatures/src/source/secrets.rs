@@ -1,10 +1,11 @@
 //! Loads a source's secrets from where its table says they are.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::key::KeySet;
 use crate::secret::{Secret, SecretError};
-use crate::source::config::{SecretSite, SourceConfig};
+use crate::source::config::{SecretRef, SecretSite, SourceConfig};
 use crate::verify::{SetupError, Verifier};
 
 /// Gives the text of secrets. The binaries read the environment and files; tests hand in their own.
@@ -80,7 +81,7 @@ pub enum LoadError {
     },
 }
 
-/// A source's active secrets by key id, in declared order; at least one.
+/// A source's active secrets by key id, in declared order; at least one, unless keys are fetched.
 pub type Loaded = Vec<(String, Secret)>;
 
 impl SourceConfig {
@@ -88,11 +89,7 @@ impl SourceConfig {
     pub fn load_secrets(&self, store: &impl SecretStore) -> Result<Loaded, LoadError> {
         let mut loaded = Loaded::with_capacity(self.secrets.len());
         for secret in &self.secrets {
-            let text = match &secret.site {
-                SecretSite::Env(variable) => store.env(variable).map(String::into_bytes),
-                SecretSite::File(path) => self.read(store, path)?,
-            };
-            match text {
+            match self.text(store, &secret.site)? {
                 Some(text) => {
                     let key = Secret::new(text).map_err(|source| LoadError::Empty {
                         source_name: self.name.clone(),
@@ -106,7 +103,7 @@ impl SourceConfig {
                 None => return Err(self.missing(&secret.site)),
             }
         }
-        if loaded.is_empty() {
+        if loaded.is_empty() && self.remote.is_none() {
             let sites: Vec<_> = self.secrets.iter().map(|secret| secret.site.advice()).collect();
             let sites = sites.join(" or ");
             return Err(LoadError::NoneActive { source_name: self.name.clone(), sites });
@@ -116,9 +113,47 @@ impl SourceConfig {
 
     /// A verifier with every secret that is there.
     pub fn verifier(&self, store: &impl SecretStore) -> Result<Verifier, LoadError> {
-        let secrets = self.load_secrets(store)?;
-        Verifier::new(self.scheme.clone(), secrets)
-            .map_err(|problem| LoadError::Setup { source_name: self.name.clone(), problem })
+        self.verifier_with(self.load_secrets(store)?, &KeySet::default())
+    }
+
+    /// A verifier with these secrets, and these keys that were fetched.
+    pub fn verifier_with(&self, secrets: Loaded, fetched: &KeySet) -> Result<Verifier, LoadError> {
+        let scheme = self.scheme.clone();
+        let verifier = match &self.remote {
+            None => Verifier::new(scheme, secrets),
+            Some(_) => Verifier::with_fetched(scheme, secrets, fetched),
+        };
+        verifier.map_err(|problem| LoadError::Setup { source_name: self.name.clone(), problem })
+    }
+
+    /// The text at a place; `None` when it is not there.
+    pub fn text(
+        &self,
+        store: &impl SecretStore,
+        site: &SecretSite,
+    ) -> Result<Option<Vec<u8>>, LoadError> {
+        match site {
+            SecretSite::File(path) => self.read(store, path),
+            SecretSite::Env(variable) => {
+                match (store.env(variable), file_variable(store, variable)) {
+                    (Some(text), _) => Ok(Some(text.into_bytes())),
+                    (None, Some(path)) => self.read(store, &path),
+                    (None, None) => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// The files that its secrets are in, to be watched.
+    pub fn secret_files(&self, store: &impl SecretStore) -> Vec<PathBuf> {
+        let file = |secret: &SecretRef| match &secret.site {
+            SecretSite::File(path) => Some(path.clone()),
+            SecretSite::Env(variable) if store.env(variable).is_none() => {
+                file_variable(store, variable)
+            }
+            SecretSite::Env(_) => None,
+        };
+        self.secrets.iter().filter_map(file).collect()
     }
 
     fn read(&self, store: &impl SecretStore, path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
@@ -144,6 +179,11 @@ impl SourceConfig {
             }
         }
     }
+}
+
+/// The file that holds what a variable would: as containers are given secrets.
+fn file_variable(store: &impl SecretStore, variable: &str) -> Option<PathBuf> {
+    store.env(&format!("{variable}_FILE")).map(PathBuf::from)
 }
 
 impl SecretSite {
@@ -218,6 +258,19 @@ mod tests {
         let error = source(true, true).load_secrets(&nothing).unwrap_err().to_string();
         assert!(error.contains("set UP_SECRET") && error.contains("secrets/up"), "{error}");
         assert!(error.contains("bankstream webhook create"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_s_text_may_be_in_the_file_that_another_names() {
+        let named = Given(&[("UP_SECRET_FILE", "secrets/up")], Some("from file\n"));
+        let source = source(false, true);
+        let loaded = source.load_secrets(&named).unwrap();
+        assert_eq!(loaded[0], ("env".to_owned(), Secret::new("from file").unwrap()));
+        assert_eq!(source.secret_files(&named), ["secrets/up", "secrets/up"].map(PathBuf::from));
+
+        let set = Given(&[("UP_SECRET", "one"), ("UP_SECRET_FILE", "secrets/up")], Some("two"));
+        assert_eq!(source.load_secrets(&set).unwrap()[0].1, Secret::new("one").unwrap());
+        assert_eq!(source.secret_files(&set), [PathBuf::from("secrets/up")]);
     }
 
     #[test]

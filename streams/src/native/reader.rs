@@ -32,8 +32,9 @@ use super::{millis, queue::Queue};
 /// When the reader is dropped, the partitions that are still forwarded fall silent; it keeps the
 /// consumer alive until then.
 ///
-/// Gain: a record costs about half the processor time that it costs by `poll`, which makes an event
-/// and takes the queue's lock for each. Measured by `native_gain`.
+/// Gain: `poll` makes an event and takes the queue's lock for each record. 400 000 records of 200 bytes
+/// took 0.27 s of the whole process's processor time instead of 0.36 s, fetching and decompressing
+/// included (`examples/native_gain.rs`).
 pub struct BatchReader<C: ConsumerContext + 'static> {
     forwarding: Forwarding,
     batch: Vec<*mut c::rd_kafka_message_t>,

@@ -40,8 +40,8 @@ pub enum ProduceError {
 /// `DeliveryOpaque`.
 ///
 /// Gain: rdkafka's `send` makes a C string of the topic's name and has the library look the name up
-/// under a lock, for every record; here both happen once per topic. Headers go over without a copy
-/// of their names. Measured by `native_gain`.
+/// under a lock, for every record; here both happen once per topic. A million records of 200 bytes took
+/// 1.16 s of the whole process's processor time instead of 1.38 s (`examples/native_gain.rs`).
 pub struct Sender<C: ProducerContext<DeliveryOpaque = usize>> {
     // before the producer: a handle has to go first
     topics: Vec<(Arc<str>, Topic)>,

@@ -3,6 +3,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Headers as _;
 use rdkafka::mocking::MockCluster;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use signatures::Verified;
 use signatures::source::Event;
 use streams::wire::unframe;
@@ -97,4 +98,35 @@ async fn record_still_queued_when_the_publisher_goes_away_fails() {
     let dropped = tokio::task::spawn_blocking(move || drop(publisher));
     assert_eq!(pending.fate().await, Fate::Failed);
     dropped.await.unwrap();
+}
+
+#[tokio::test]
+async fn producer_that_met_a_fatal_error_is_replaced_and_the_next_record_is_acknowledged() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(WEBHOOKS_RECEIVED, 1, 1).unwrap();
+    // Answered once, to the first producer: there is no way on from it, for that one.
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[refusal]);
+    let publisher = publisher(&cluster.bootstrap_servers(), Duration::from_secs(30));
+    let broken = publisher.producer();
+    while broken.client().fatal_error().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let (ticket, pending) = claimed();
+    match publisher.publish(&record(), ticket) {
+        Err(PublishError::Enqueue(error)) => {
+            assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal));
+        }
+        other => panic!("should not be taken, is {other:?}"),
+    }
+    assert_eq!(pending.fate().await, Fate::Failed);
+    assert!(!Arc::ptr_eq(&broken, &publisher.producer()), "there should be another producer");
+
+    let (ticket, pending) = claimed();
+    publisher.publish(&record(), ticket).unwrap();
+    assert_eq!(pending.fate().await, Fate::Accepted);
+    // Whoever still held the broken one replaces nothing any more.
+    let fresh = publisher.producer();
+    publisher.replace(&broken);
+    assert!(Arc::ptr_eq(&fresh, &publisher.producer()));
 }

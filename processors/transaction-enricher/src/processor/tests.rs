@@ -219,13 +219,19 @@ fn what_is_not_ours_is_passed_over() {
         ..webhook("evt_1", "payment_intent.succeeded", Some("pi_1"))
     };
     desk.file(&stripe);
+    // What it says does not count: its origin does.
+    let canary = WebhookReceived {
+        origin: "canary".to_owned(),
+        ..webhook("bankstream-canary-1", "TRANSACTION_CREATED", Some("tx-1"))
+    };
+    desk.file(&canary);
     assert_eq!(desk.said(), [""; 0]);
     assert_eq!(desk.bank.asked(), [""; 0]);
-    for fate in [Fate::Ping, Fate::UnknownType, Fate::OtherSource] {
+    for fate in [Fate::Ping, Fate::UnknownType, Fate::OtherSource, Fate::Canary] {
         assert_eq!(desk.numbers.counted(fate), 1, "{fate:?}");
     }
     assert!(desk.driver.dead_letters().is_empty());
-    desk.expect_committed(3);
+    desk.expect_committed(4);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::scheme::{Carrier, Expectation};
 
 const DECLARED: &str = r#"
     [topics."raw"]
@@ -176,4 +177,99 @@ fn a_scheme_and_its_parameters_must_fit_the_preset() {
     check("preset = \"up\"\nsuccess_code = 302", "200 to 299");
     check("preset = \"paypal\"", "`params` must set `webhook_id`");
     check("preset = \"moneykit\"\ntolerance = \"1h\"", "retries a delivery");
+}
+
+#[test]
+fn keys_may_be_fetched_instead_of_kept() {
+    let sources = parse(
+        "a.toml",
+        r#"
+        [sources.moneykit]
+        preset = "moneykit"
+        path = "/moneykit"
+        jwks_url = "https://api.moneykit.com/.well-known/jwks.json"
+        jwks_token = { file = "token" }
+
+        [sources.plaid]
+        preset = "plaid"
+        path = "/plaid"
+        secrets = [{ id = "kept", file = "plaid.json", optional = true }]
+
+        [sources.plaid.key_request]
+        url = "https://production.plaid.com/webhook_verification_key/get"
+        client_id = { env = "PLAID_CLIENT_ID" }
+        secret = { file = "plaid.secret" }
+
+        [sources.paypal]
+        preset = "paypal"
+        path = "/paypal"
+        params = { webhook_id = "WH-1" }
+        certificates = { hosts = ["api.paypal.com"], roots = "roots.pem" }
+
+        [sources.truelayer]
+        preset = "truelayer"
+        path = "/truelayer"
+        jwks_url = "https://webhooks.truelayer.com/.well-known/jwks"
+        "#,
+    )
+    .unwrap();
+    let by_name = |name: &str| {
+        let mut source = sources.iter().find(|source| source.name == name).unwrap().clone();
+        source.anchor_files(Path::new("/etc/bankstream"));
+        source
+    };
+    let file = |name: &str| SecretSite::File(Path::new("/etc/bankstream").join(name));
+    let moneykit = by_name("moneykit");
+    assert_eq!(moneykit.secrets, []);
+    assert_eq!(
+        moneykit.remote,
+        Some(RemoteKeys::Set {
+            url: "https://api.moneykit.com/.well-known/jwks.json".into(),
+            token: Some(file("token")),
+        })
+    );
+    assert_eq!(
+        by_name("plaid").remote,
+        Some(RemoteKeys::OnRequest {
+            url: "https://production.plaid.com/webhook_verification_key/get".into(),
+            client_id: SecretSite::Env("PLAID_CLIENT_ID".into()),
+            secret: file("plaid.secret"),
+        })
+    );
+    let paypal = by_name("paypal");
+    let roots = Some("/etc/bankstream/roots.pem".into());
+    let name = "messageverificationcerts.paypal.com".into();
+    assert_eq!(paypal.remote, Some(RemoteKeys::Certificates { name, roots }));
+    let pins = |it: &Expectation| matches!(it, Expectation::KeyUrl { hosts, .. } if *hosts == ["api.paypal.com"]);
+    assert!(paypal.scheme.expects.iter().any(pins), "{:?}", paypal.scheme.expects);
+    // the sandbox's keys are not the live ones
+    let live = vec!["https://webhooks.truelayer.com/.well-known/jwks".to_owned()];
+    let carrier = Carrier::DetachedJws { key_urls: live };
+    assert_eq!(by_name("truelayer").scheme.carrier, carrier);
+}
+
+#[test]
+fn a_place_of_keys_must_be_safe_and_fit_the_scheme() {
+    #[track_caller]
+    fn check(preset: &str, rest: &str, expect: &str) {
+        let text = format!("[sources.a]\npath = \"/a\"\npreset = \"{preset}\"\n{rest}");
+        let error = parse("a.toml", &text).unwrap_err().to_string();
+        assert!(error.contains(expect), "`{error}` should contain `{expect}`");
+    }
+    const SAFE: &str = "jwks_url = \"https://bank.example/jwks\"";
+    check("moneykit", "", "`sources.a.secrets` is `0 entries`");
+    check("moneykit", "jwks_url = \"http://bank.example/jwks\"", "this machine only");
+    check("moneykit", "jwks_token = { env = \"A\" }", "`jwks_url` beside it");
+    check("moneykit", &format!("{SAFE}\njwks_token = {{}}"), "either `env` or `file`");
+    check("moneykit", &format!("{SAFE}\ncertificates = {{}}"), "not two");
+    check("up", SAFE, "shared ones");
+    check("moneykit", "certificates = {}", "name their certificate");
+    let paypal = "params = { webhook_id = \"WH-1\" }\ncertificates";
+    check("paypal", &format!("{paypal} = {{ hosts = [] }}"), "1 to 8 hosts");
+    check("paypal", &format!("{paypal} = {{ hosts = [\"a/b\"] }}"), "1 to 8 hosts");
+    let site = "{ env = \"A\" }";
+    let request = format!(
+        "key_request = {{ url = \"https://bank.example/key\", client_id = {site}, secret = {site} }}"
+    );
+    check("wise", &request, "tokens name their key");
 }

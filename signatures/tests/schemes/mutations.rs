@@ -1,99 +1,16 @@
 //! Whatever is changed in a genuine request, it is not accepted any more.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use openssl::ec::{EcGroup, EcKey};
-use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use signatures::{
-    Algorithm, Carrier, Header, KeyEncoding, Reason, Scheme, Secret, Signer, Verifier, sign,
-};
+use signatures::{Carrier, Reason, Scheme, Secret, Verifier, sign};
 
-const AT: i64 = 1_772_501_000_000;
+use crate::rows::{AT, ROWS, Row, raw};
 
-/// Every scheme that signs the whole request, with its key, what a receiver holds of it, and what
-/// a receiver holds of another.
-static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let convoy = Scheme::convoy().with_param("hash", "SHA512").unwrap();
-    let named = Scheme::NAMES.iter().filter(|name| **name != "adyen");
-    let named = named.map(|name| Scheme::by_name(name).unwrap());
-    let set = |scheme: Scheme| {
-        let params: Vec<_> = scheme.missing_params().map(str::to_owned).collect();
-        params.iter().fold(scheme, |scheme, name| scheme.with_param(name, "/own").unwrap())
-    };
-    let case = |scheme: Scheme| {
-        let ((key, public), (_, other)) = (keys(&scheme), keys(&scheme));
-        Case { scheme, key, public, other }
-    };
-    named.chain([Scheme::convoy_advanced(), convoy]).map(set).map(case).collect()
-});
-
-/// A new key for a sender, and the same for a receiver.
-fn keys(scheme: &Scheme) -> (String, String) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let private = match scheme.algorithm {
-        Algorithm::Es256 => ec(Nid::X9_62_PRIME256V1),
-        Algorithm::Es512 => ec(Nid::SECP521R1),
-        Algorithm::RsaSha256 | Algorithm::RsaSha512 => {
-            PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
-        }
-        _ => {
-            let text = match scheme.key_encoding {
-                KeyEncoding::StandardWebhooks => format!("whsec_{count:032}"),
-                _ => format!("key {count}"),
-            };
-            return (text.clone(), text);
-        }
-    };
-    let pem = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let public = pem(private.public_key_to_pem().unwrap());
-    (pem(private.private_key_to_pem_pkcs8().unwrap()), public)
+fn schemes() -> impl Strategy<Value = Row> {
+    prop::sample::select(ROWS.as_slice())
 }
 
-fn ec(curve: Nid) -> PKey<Private> {
-    let group = EcGroup::from_curve_name(curve).unwrap();
-    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
-}
-
-fn schemes() -> impl Strategy<Value = Case> {
-    prop::sample::select(CASES.as_slice())
-}
-
-#[derive(Clone, Debug)]
-struct Case {
-    scheme: Scheme,
-    key: String,
-    public: String,
-    other: String,
-}
-
-impl Case {
-    fn verifier(&self, key: &str) -> Verifier {
-        let secret = Secret::new(key).unwrap();
-        Verifier::new(self.scheme.clone(), vec![("only".into(), secret)]).unwrap()
-    }
-
-    fn signed(&self, body: &[u8]) -> Vec<Header> {
-        let field = |name: &str| Header { name: name.into(), value: "msg_2KWPBgLl-af".into() };
-        let fields = match self.scheme.name.as_str() {
-            "standard-webhooks" => vec![field("webhook-id")],
-            "svix" => vec![field("svix-id")],
-            "demoz" => vec![field("x-demoz-nonce")],
-            "paypal" => vec![field("paypal-transmission-id")],
-            "truelayer" => vec![field("content-type")],
-            _ => vec![],
-        };
-        let signer = Signer::new(self.scheme.clone(), &Secret::new(&*self.key).unwrap()).unwrap();
-        signer.sign(&fields, body, AT).unwrap()
-    }
-
+impl Row {
     /// What is said of another body.
     fn refusal(&self) -> Reason {
         match self.scheme.carrier {
@@ -101,14 +18,6 @@ impl Case {
             _ => Reason::SignatureMismatch,
         }
     }
-
-    fn judge(&self, headers: &[(String, Vec<u8>)], body: &[u8]) -> Result<String, Reason> {
-        self.verifier(&self.public).verify(headers, body, AT).map(|it| it.key_id)
-    }
-}
-
-fn raw(headers: Vec<Header>) -> Vec<(String, Vec<u8>)> {
-    headers.into_iter().map(|header| (header.name, header.value.into_bytes())).collect()
 }
 
 fn replaced(bytes: &[u8], at: Index, by: u8) -> Vec<u8> {

@@ -1,0 +1,153 @@
+//! A line of the capture file, as the ingress writes it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// Senders that the totals name; an attack has thousands.
+const SENDERS_SHOWN: usize = 5;
+
+/// A rejected request.
+#[derive(Debug, Deserialize)]
+pub(super) struct Entry {
+    received_at: i64,
+    pub(super) source: String,
+    pub(super) scheme: String,
+    pub(super) path: String,
+    reason: String,
+    peer: String,
+    pub(super) headers: Vec<Header>,
+    body_bytes: Option<usize>,
+    body_base64: Option<String>,
+    body_cut: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Header {
+    pub(super) name: String,
+    value: Option<String>,
+    value_base64: Option<String>,
+}
+
+/// The list's line as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary<'a> {
+    number: usize,
+    received_at: i64,
+    source: &'a str,
+    reason: &'a str,
+    from: &'a str,
+    body_bytes: Option<usize>,
+    content_type: Option<&'a str>,
+    user_agent: Option<&'a str>,
+}
+
+impl Entry {
+    pub(super) fn summary(&self, number: usize) -> Summary<'_> {
+        Summary {
+            number,
+            received_at: self.received_at,
+            source: &self.source,
+            reason: &self.reason,
+            from: self.sender(),
+            body_bytes: self.body_bytes,
+            content_type: self.header("content-type"),
+            user_agent: self.header("user-agent"),
+        }
+    }
+
+    /// One line for people.
+    pub(super) fn line(&self, number: usize) -> String {
+        let time = self.time().map_or_else(|_| self.received_at.to_string(), |at| at.to_string());
+        let body =
+            self.body_bytes.map_or_else(|| "body not read".to_owned(), |n| format!("{n} bytes"));
+        let agent = self.header("user-agent").unwrap_or("no user agent");
+        format!(
+            "{number:>4}  {time}  {}  {}  from {}  {body}  {agent}",
+            self.source,
+            self.reason,
+            self.sender()
+        )
+    }
+
+    /// What came with it, and what a verdict alone would not say.
+    pub(super) fn head(&self) -> String {
+        let names: Vec<_> = self.headers.iter().map(|header| header.name.as_str()).collect();
+        let mut lines = vec![format!("headers   {}", names.join(", "))];
+        if self.reason == "replayed" {
+            let told = "genuine, but another body came under the same id or nonce before";
+            lines.push(format!("replayed  {told}: what follows judges the signature only"));
+        }
+        if self.body_bytes == Some(0) {
+            lines.push("empty     no webhook has an empty body: a proxy dropped it".to_owned());
+        }
+        lines.join("\n")
+    }
+
+    /// When it came.
+    pub(super) fn time(&self) -> anyhow::Result<jiff::Timestamp> {
+        jiff::Timestamp::from_millisecond(self.received_at).context("reading the request's time")
+    }
+
+    /// Its exact body.
+    pub(super) fn body(&self) -> anyhow::Result<Vec<u8>> {
+        let Some(text) = &self.body_base64 else {
+            anyhow::bail!(
+                "the body was not kept: set INGRESS_CAPTURE_CONTENT=whole, and wait for the next \
+                 rejection (a body over the ingress's own limit is not read at all)"
+            );
+        };
+        anyhow::ensure!(
+            self.body_cut != Some(true),
+            "only the body's begin was kept: raise INGRESS_CAPTURE_BODY_LIMIT to at least {}",
+            self.body_bytes.unwrap_or_default()
+        );
+        STANDARD.decode(text).context("decoding the kept body")
+    }
+
+    /// Who sent it, by the proxy's word where there is one: for reading, not for trusting.
+    fn sender(&self) -> &str {
+        self.header("x-forwarded-for").unwrap_or(&self.peer)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|header| header.name == name)?.value.as_deref()
+    }
+}
+
+/// Of all entries, how many by source and reason, and by sender: many senders are not one provider.
+pub(super) fn totals(entries: &[Entry]) -> String {
+    let mut reasons = BTreeMap::<_, usize>::new();
+    let mut senders = BTreeMap::<_, usize>::new();
+    for entry in entries {
+        *reasons.entry((entry.source.as_str(), entry.reason.as_str())).or_default() += 1;
+        *senders.entry(entry.sender()).or_default() += 1;
+    }
+    let reasons = reasons.iter().map(|((source, reason), n)| format!("{source} {reason} {n}"));
+    let mut senders: Vec<_> = senders.into_iter().collect();
+    senders.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let shown = senders.iter().take(SENDERS_SHOWN).map(|(sender, n)| format!("{sender} {n}"));
+    let more = match senders.len().saturating_sub(SENDERS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (reasons, shown) = (reasons.collect::<Vec<_>>(), shown.collect::<Vec<_>>());
+    format!("\nreasons   {}\nsenders   {}{more}", reasons.join(", "), shown.join(", "))
+}
+
+impl Header {
+    /// Its value's bytes; `None` where it was redacted.
+    pub(super) fn value(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        match (&self.value, &self.value_base64) {
+            (Some(text), _) => Ok(Some(text.clone().into_bytes())),
+            (None, Some(text)) => {
+                let value = STANDARD.decode(text);
+                value.map(Some).with_context(|| format!("decoding header `{}`", self.name))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}

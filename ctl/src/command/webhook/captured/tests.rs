@@ -1,0 +1,106 @@
+use std::io::Write as _;
+
+use clap::Parser as _;
+use signatures::{Scheme, Secret, sign};
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Given {
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// A line such as the ingress writes.
+fn kept(body: &str, more: &str) -> String {
+    let secret = Secret::new("one").unwrap();
+    let signature = sign(&Scheme::up(), &secret, body.as_bytes(), 0).remove(0).value;
+    let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, body);
+    format!(
+        r#"{{"received_at":1772501000000,"source":"up","scheme":"up","path":"/webhooks/up",
+        "reason":"signature-mismatch","peer":"192.0.2.1","headers":[
+        {{"name":"x-up-authenticity-signature","value":"{signature}"}},
+        {{"name":"x-odd","value_base64":"/w=="}},
+        {{"name":"cookie","redacted":{{"bytes":7,"sha256_begins":"00"}}}}],
+        "body_bytes":2,"body_sha256":"","body_base64":"{body}"{more}}}"#
+    )
+    .replace('\n', "")
+}
+
+fn entry(line: &str) -> Entry {
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn a_kept_request_has_its_exact_body_and_a_cut_one_is_not_judged() {
+    assert_eq!(entry(&kept("{}", r#","body_cut":false"#)).body().unwrap(), b"{}");
+    let error = entry(&kept("{", r#","body_cut":true"#)).body().unwrap_err().to_string();
+    assert!(error.contains("INGRESS_CAPTURE_BODY_LIMIT to at least 2"), "{error}");
+    let heads = kept("{}", "").replace("body_base64", "other");
+    let error = entry(&heads).body().unwrap_err().to_string();
+    assert!(error.contains("INGRESS_CAPTURE_CONTENT=whole"), "{error}");
+}
+
+#[test]
+fn a_list_tells_time_source_reason_and_sender() {
+    let line = entry(&kept("{}", "")).line(3);
+    assert_eq!(
+        line,
+        "   3  2026-03-03T01:23:20Z  up  signature-mismatch  from 192.0.2.1  2 bytes  no user agent"
+    );
+}
+
+#[test]
+fn totals_count_reasons_and_name_the_loudest_senders() {
+    let from = |last: usize| kept("{}", "").replace("192.0.2.1", &format!("192.0.2.{last}"));
+    let lines: Vec<_> =
+        [1, 2, 2, 3, 4, 5, 6, 7].into_iter().map(|last| entry(&from(last))).collect();
+    assert_eq!(
+        entry::totals(&lines),
+        "\nreasons   up signature-mismatch 8\n\
+         senders   192.0.2.2 2, 192.0.2.1 1, 192.0.2.3 1, 192.0.2.4 1, 192.0.2.5 1 and 2 more"
+    );
+}
+
+#[test]
+fn what_a_verdict_would_not_say_is_said_beside_it() {
+    let replayed = kept("{}", "").replace("signature-mismatch", "replayed");
+    let head = entry(&replayed).head();
+    assert!(head.contains("x-up-authenticity-signature, x-odd, cookie"), "{head}");
+    assert!(head.contains("another body came under the same id"), "{head}");
+    let empty = kept("", "").replace(r#""body_bytes":2"#, r#""body_bytes":0"#);
+    assert!(entry(&empty).head().contains("a proxy dropped it"));
+}
+
+#[test]
+fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
+    let folder = tempfile::tempdir().unwrap();
+    let topology = folder.path().join("topology.toml");
+    let file = folder.path().join("rejected.jsonl");
+    let declared =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../topology.toml"));
+    let declared = declared.unwrap().replace(".bankstream/secrets/up", "secret");
+    std::fs::write(&topology, declared).unwrap();
+    let event = r#"{"data":{"id":"e-1","attributes":{"eventType":"PING","createdAt":"2026-03-03T12:23:20+11:00"},"relationships":{}}}"#;
+    let mut lines = std::fs::File::create(&file).unwrap();
+    writeln!(lines, "{}", kept(event, "")).unwrap();
+    let check = |secret: &str, expect: ExitCode| {
+        std::fs::write(folder.path().join("secret"), secret).unwrap();
+        let words =
+            ["".as_ref(), "--topology-file".as_ref(), topology.as_os_str(), "--json".as_ref()];
+        let shared = Given::try_parse_from(words).unwrap().shared;
+        let args = Args {
+            file: file.clone(),
+            explain: Some(1),
+            source: None,
+            secret_env: Vec::new(),
+            now: false,
+            known_good: None,
+            body_to: Some(folder.path().join("body")),
+        };
+        assert_eq!(run(&args, &shared).unwrap(), expect);
+        assert_eq!(std::fs::read(folder.path().join("body")).unwrap(), event.as_bytes());
+    };
+    check("two", ExitCode::FAILURE);
+    check("one", ExitCode::SUCCESS);
+}

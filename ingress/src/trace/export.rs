@@ -1,0 +1,123 @@
+//! Sends spans to a collector, OTLP over HTTP.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use warp::http::{Request, Response};
+
+use super::Spans;
+
+/// How long a collector may take for a batch: longer, and the next ones wait for a dead one.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the last batch may take when the process ends.
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of an answer that are read: a collector says little.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Where spans go.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "traces")]
+pub struct Options {
+    /// Base address of an OpenTelemetry collector (OTLP over HTTP), such as `http://localhost:4318`;
+    /// without it no spans are sent. The other variables of OpenTelemetry's SDK apply too.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Name of this service in traces.
+    #[arg(long, env = "OTEL_SERVICE_NAME", default_value = "bankstream-ingress")]
+    pub otel_service_name: String,
+}
+
+/// Why spans cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The endpoint is no address.
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is `{endpoint}`; expected such as `http://localhost:4318`"
+    )]
+    Endpoint {
+        /// What is given.
+        endpoint: String,
+        /// Why not.
+        source: ExporterBuildError,
+    },
+    /// There is no client to send with.
+    #[error("making an HTTP client for spans")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Options {
+    /// The spans as configured, sent by tasks of `runtime`.
+    pub fn spans(&self, runtime: &Handle) -> Result<Spans, ExportError> {
+        let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|it| !it.is_empty()) else {
+            return Ok(Spans::off());
+        };
+        let client = reqwest::Client::builder()
+            .timeout(EXPORT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+            .with_timeout(EXPORT_TIMEOUT)
+            .with_http_client(Client { client, runtime: runtime.clone() })
+            .build()
+            .map_err(|source| ExportError::Endpoint { endpoint: endpoint.to_owned(), source })?;
+        let resource = Resource::builder().with_service_name(self.otel_service_name.clone());
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(resource.build())
+            .build();
+        Ok(Spans::to(provider))
+    }
+}
+
+/// The exporter's thread has no runtime; the requests are ours'.
+#[derive(Clone, Debug)]
+struct Client {
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'a, 'f>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'f>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        let sent = TaskTracker::new().spawn_on(send(self.client.clone(), request), &self.runtime);
+        Box::pin(async move { sent.await? })
+    }
+}
+
+async fn send(
+    client: reqwest::Client,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, HttpError> {
+    let mut answer = client.execute(request.try_into()?).await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        let room = ANSWER_BYTES_MAX.saturating_sub(body.len());
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if body.len() >= ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = answer.status();
+    Ok(response)
+}

@@ -1,0 +1,8 @@
+//! What must hold for every scheme alike: the built-in ones, their variants, and partners' own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod adyen;
+mod mutations;
+mod rows;
+mod table;
