@@ -343,13 +343,20 @@ impl TestDriver {
             self.committed.get(&*source.topic).is_some_and(|point| point.covers(source.offset))
         };
         for (store, topic, kind) in changelogs {
+            let mut left_out = std::collections::BTreeSet::new();
             for record in self.records(&topic) {
                 entries(record, kind, is_handled, |entry| {
                     if entry.is_committed {
+                        left_out.remove(&entry.key);
                         task.restore(store, entry.key, entry.value);
+                    } else {
+                        left_out.insert(entry.key);
                     }
                 })
                 .map_err(text)?;
+            }
+            for key in left_out {
+                task.correct(store, key);
             }
         }
         Ok(())
