@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
-use signatures::Secret;
 use signatures::source::{Preset, SourceConfig};
+use signatures::{Carrier, Header, Part, Secret, Signer};
 use streams::{Clock as _, SystemClock};
 
 use crate::cli::Shared;
@@ -40,6 +40,12 @@ pub(super) struct Args {
     /// Post the bytes of this file instead of a made-up event.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "subject"])]
     body: Option<PathBuf>,
+    /// File with the sender's private key (PEM, or `whsk_...`), where the source has public keys.
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<PathBuf>,
+    /// Id of the key, where the scheme sends one (tokens).
+    #[arg(long, value_name = "ID")]
+    kid: Option<String>,
 }
 
 /// What became of one attempt.
@@ -53,15 +59,14 @@ struct Attempt {
 
 pub(super) async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     let source = declaration::source(shared, &args.source)?;
-    let (_, secret) =
-        source.load_secrets(&Environment)?.into_iter().next().context("choosing a secret")?;
+    let signer = signer(&source, &args)?;
     let url = args.url.clone().unwrap_or_else(|| format!("http://127.0.0.1:8080{}", source.path));
     let body = match &args.body {
         Some(file) => std::fs::read(file)
             .with_context(|| format!("reading the body in {}", file.display()))?,
         None => event(&source, &args)?.to_string().into_bytes(),
     };
-    let sender = Sender { client: client()?, url, source, secret, body };
+    let sender = Sender::new(client()?, url, source, signer, body)?;
     let mut all_taken = true;
     for number in 1..=args.repeat {
         let attempt = sender.post(number).await?;
@@ -87,15 +92,67 @@ struct Sender {
     client: reqwest::Client,
     url: String,
     source: SourceConfig,
-    secret: Secret,
+    signer: Signer,
+    /// Headers that are signed beside the time, such as an id: the same in every attempt.
+    fields: Vec<Header>,
     body: Vec<u8>,
 }
 
+/// Makes the scheme's signatures, with the key of a sender.
+fn signer(source: &SourceConfig, args: &Args) -> anyhow::Result<Signer> {
+    let secret = if let Some(file) = &args.private_key {
+        let text = std::fs::read(file)
+            .with_context(|| format!("reading the private key in {}", file.display()))?;
+        Secret::new(text).with_context(|| format!("reading {}", file.display()))?
+    } else {
+        let loaded = source.load_secrets(&Environment)?.into_iter().next();
+        loaded.context("choosing a secret: give the sender's key with --private-key FILE")?.1
+    };
+    let signer = Signer::new(source.scheme.clone(), &secret).with_context(|| {
+        format!(
+            "making a signer of source `{}`; a source with public keys needs --private-key FILE",
+            source.name
+        )
+    })?;
+    Ok(match &args.kid {
+        Some(kid) => signer.named(kid),
+        None => signer,
+    })
+}
+
 impl Sender {
+    fn new(
+        client: reqwest::Client,
+        url: String,
+        source: SourceConfig,
+        signer: Signer,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Self> {
+        let body = match source.scheme.carrier {
+            Carrier::Items => signer.sign_items(&body).context("signing the body's items")?,
+            _ => body,
+        };
+        let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+        let fields = source.scheme.signed.iter().filter_map(|part| match part {
+            Part::Header(name) => Some(Header { name: name.clone(), value: id.clone() }),
+            _ => None,
+        });
+        let fields = fields.collect();
+        Ok(Self { client, url, source, signer, fields, body })
+    }
+
+    /// The headers of one attempt, signed now.
+    fn headers(&self, now: i64) -> anyhow::Result<Vec<Header>> {
+        match self.source.scheme.carrier {
+            Carrier::Items => Ok(Vec::new()),
+            _ => self.signer.sign(&self.fields, &self.body, now).context("signing the request"),
+        }
+    }
+
     async fn post(&self, number: u32) -> anyhow::Result<Attempt> {
         let now = SystemClock.now();
         let mut request = self.client.post(&self.url).header("content-type", "application/json");
-        for header in signatures::sign(&self.source.scheme, &self.secret, &self.body, now) {
+        for header in self.headers(now)? {
             request = request.header(header.name, header.value);
         }
         if let Some(agent) = &self.source.user_agent {
@@ -162,7 +219,9 @@ fn event(source: &SourceConfig, args: &Args) -> anyhow::Result<Value> {
 mod tests {
     use signatures::source::SourceConfig;
 
-    use super::{Args, event};
+    use signatures::{Secret, Signer};
+
+    use super::{Args, Sender, client, event};
 
     fn source(preset: &str) -> SourceConfig {
         let table = format!(
@@ -184,6 +243,8 @@ mod tests {
                 kind: kind.map(str::to_owned),
                 subject: subject.map(str::to_owned),
                 body: None,
+                private_key: None,
+                kid: None,
             };
             let body = event(&source, &args).unwrap().to_string();
             let read = source.event.read(body.as_bytes()).unwrap();
@@ -192,5 +253,32 @@ mod tests {
         check("up", None, None, ("PING", false));
         check("up", Some("TRANSACTION_CREATED"), Some("t-1"), ("TRANSACTION_CREATED", true));
         check("stripe", None, None, ("payment_intent.succeeded", true));
+    }
+
+    #[test]
+    fn what_is_sent_is_what_the_ingress_takes_for_schemes_that_sign_more_than_the_body() {
+        fn check(preset: &str, key: &str, body: &str) {
+            let source = source(preset);
+            let secret = || Secret::new(key).unwrap();
+            let signer = Signer::new(source.scheme.clone(), &secret()).unwrap();
+            let verifier =
+                signatures::Verifier::new(source.scheme.clone(), vec![("k".into(), secret())])
+                    .unwrap();
+            let sender =
+                Sender::new(client().unwrap(), String::new(), source, signer, body.into()).unwrap();
+            let now = 1_767_323_045_000;
+            let headers = sender.headers(now).unwrap();
+            let verdict = verifier.verify(&headers, &sender.body, now);
+            assert_eq!(verdict.map(|it| it.key_id), Ok("k".to_owned()), "{preset}");
+            // an attempt is a repetition: its id is the first one's
+            let id = |headers: &[signatures::Header]| {
+                headers.iter().find(|it| it.value.starts_with("msg_")).map(|it| it.value.clone())
+            };
+            assert_eq!(id(&headers), id(&sender.headers(now + 5000).unwrap()));
+        }
+        check("stripe", "whsec_x", "{}");
+        check("demoz", "x", "{}");
+        check("svix", "whsec_AAECAw==", "{}");
+        check("adyen", "00ff", r#"{"notificationItems":[{"NotificationRequestItem":{}}]}"#);
     }
 }

@@ -1,4 +1,6 @@
 //! Judges a request offline and explains the verdict.
+mod difference;
+mod guess;
 mod request;
 mod words;
 
@@ -11,6 +13,8 @@ use signatures::source::SecretStore as _;
 use signatures::{Explanation, Reason, Scheme, Secret, Verifier, explain};
 use streams::{Clock as _, SystemClock};
 
+use self::difference::Difference;
+use self::guess::Rejected;
 use crate::cli::Shared;
 use crate::config::Environment;
 use crate::{declaration, output};
@@ -61,10 +65,17 @@ pub(super) struct Args {
     at: Option<jiff::Timestamp>,
 }
 
+/// What there is to say.
+struct Judged {
+    explanation: Explanation,
+    guesses: Vec<String>,
+    difference: Option<Difference>,
+}
+
 pub(super) fn run(args: &Args, shared: &Shared) -> ExitCode {
-    match judge(args, shared).and_then(|explanation| {
-        say(&explanation, difference(args)?, shared.json)?;
-        Ok(explanation)
+    match judge(args, shared).and_then(|judged| {
+        say(&judged, shared.json)?;
+        Ok(judged.explanation)
     }) {
         Ok(explanation) if explanation.reason.is_none() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -75,27 +86,33 @@ pub(super) fn run(args: &Args, shared: &Shared) -> ExitCode {
     }
 }
 
-fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Explanation> {
+fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Judged> {
     let headers = request::headers(&args.headers)?;
     let body = request::body(&args.body)?;
     let now = args.at.map_or_else(|| SystemClock.now(), jiff::Timestamp::as_millisecond);
-    let Some(name) = &args.source else {
-        return Ok(explain(&by_scheme(args)?, &headers, &body, now));
+    let source = args.source.as_ref().map(|name| declaration::source(shared, name)).transpose()?;
+    let (verifier, secrets) = match &source {
+        None => by_scheme(args)?,
+        Some(source) => {
+            (source.verifier(&Environment)?, source.load_secrets(&Environment).unwrap_or_default())
+        }
     };
-    let source = declaration::source(shared, name)?;
-    let verifier = source.verifier(&Environment)?;
     let mut explanation = explain(&verifier, &headers, &body, now);
     // genuine and still refused: the ingress needs the event's id
-    if explanation.reason.is_none() && source.event.read_from(&headers, &body).is_err() {
+    if let Some(source) = &source
+        && explanation.reason.is_none()
+        && source.event.read_from(&headers, &body).is_err()
+    {
         explanation.reason = Some(Reason::InvalidPayload);
     }
-    Ok(explanation)
+    let (scheme, secrets, headers) = (verifier.scheme(), &secrets[..], &headers[..]);
+    let guesses = Rejected { scheme, secrets, headers, body: &body, now }.guesses(&explanation);
+    Ok(Judged { explanation, guesses, difference: difference(args, &body)? })
 }
 
-fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
+fn by_scheme(args: &Args) -> anyhow::Result<(Verifier, Vec<(String, Secret)>)> {
     let name = args.scheme.as_deref().unwrap_or_default();
-    let scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
-    let mut scheme = scheme;
+    let mut scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
     for param in &args.params {
         let (name, value) = param
             .split_once('=')
@@ -107,6 +124,19 @@ fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
     {
         scheme = scheme.with_param("path", path)?;
     }
+    if let Some(missing) = scheme.missing_params().next() {
+        let flag = if missing == "path" { "--path" } else { "--param" };
+        let value = if missing == "path" { "/webhooks/..." } else { "webhook_id=..." };
+        anyhow::bail!(
+            "scheme `{name}` signs a `{missing}` that is not in the request: give {flag} {value}"
+        );
+    }
+    let secrets = secrets(args)?;
+    let verifier = Verifier::new(scheme, secrets.clone()).context("reading the keys")?;
+    Ok((verifier, secrets))
+}
+
+fn secrets(args: &Args) -> anyhow::Result<Vec<(String, Secret)>> {
     let mut secrets = Vec::with_capacity(args.secret_env.len());
     for variable in &args.secret_env {
         let text = Environment.env(variable).with_context(|| {
@@ -125,33 +155,35 @@ fn by_scheme(args: &Args) -> anyhow::Result<Verifier> {
         !secrets.is_empty(),
         "no key is given: name one with --secret-env, --public-key or --jwks"
     );
-    Verifier::new(scheme, secrets).context("reading the keys")
+    Ok(secrets)
 }
 
-/// Offset of the first byte that is not as in the known good body; `None` when there is no such
-/// body, or no difference.
-fn difference(args: &Args) -> anyhow::Result<Option<usize>> {
+/// How the body differs from the known good one; `None` when there is no such body, or no difference.
+fn difference(args: &Args, body: &[u8]) -> anyhow::Result<Option<Difference>> {
     let Some(known_good) = &args.known_good else { return Ok(None) };
     anyhow::ensure!(
-        args.body.as_os_str() != "-",
-        "--known-good needs the body in a file, not on standard input"
+        args.body.as_os_str() != "-" || known_good.as_os_str() != "-",
+        "--known-good and --body cannot both be standard input"
     );
-    let (known_good, body) = (request::body(known_good)?, request::body(&args.body)?);
-    let same = known_good.iter().zip(&body).take_while(|(good, given)| good == given).count();
-    Ok((known_good != body).then_some(same))
+    Ok(Difference::between(&request::body(known_good)?, body))
 }
 
-fn say(explanation: &Explanation, difference: Option<usize>, json: bool) -> anyhow::Result<()> {
+fn say(judged: &Judged, json: bool) -> anyhow::Result<()> {
+    let Judged { explanation, guesses, difference } = judged;
     if json {
         let mut verdict = verdict(explanation)?;
-        if let Some(at) = difference {
-            verdict["first_difference"] = at.into();
+        verdict["guesses"] = guesses.clone().into();
+        if let Some(difference) = difference {
+            verdict["first_difference"] = difference.at.into();
         }
         return output::json(&verdict);
     }
     output::line(&words::text(explanation))?;
-    if let Some(at) = difference {
-        output::line(&format!("differs   from the known good body at byte {at}"))?;
+    for guess in guesses {
+        output::line(&format!("hint      {guess}"))?;
+    }
+    if let Some(difference) = difference {
+        output::line(&format!("differs   {difference}"))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The verdict in words.
-use signatures::{Explanation, Reason};
+use signatures::{Explanation, NeededHeader, Reason};
 
 /// What was judged, what was signed, and what would help.
 pub(super) fn text(explanation: &Explanation) -> String {
@@ -7,6 +7,11 @@ pub(super) fn text(explanation: &Explanation) -> String {
     lines.push(format!("scheme    {}", explanation.scheme));
     if let Some(given) = &explanation.given {
         lines.push(format!("given     {given}"));
+    }
+    if is_of_headers(explanation.reason) {
+        let needs =
+            |it: &NeededHeader| format!("needs     {}: {} ({})", it.name, it.form, it.found);
+        lines.extend(explanation.headers.iter().map(needs));
     }
     for part in &explanation.signed {
         lines.push(format!(
@@ -24,6 +29,15 @@ pub(super) fn text(explanation: &Explanation) -> String {
     lines.join("\n")
 }
 
+/// Whether the headers themselves are what is wrong.
+fn is_of_headers(reason: Option<Reason>) -> bool {
+    use Reason::{AlgorithmNotAllowed, InvalidTimestamp, MalformedHeader, MissingHeaders};
+    matches!(
+        reason,
+        Some(MissingHeaders | MalformedHeader | InvalidTimestamp | AlgorithmNotAllowed)
+    )
+}
+
 fn verdict(explanation: &Explanation) -> String {
     match (&explanation.reason, &explanation.key_id) {
         (None, Some(key)) => format!("accepted: signed with key `{key}`"),
@@ -34,15 +48,18 @@ fn verdict(explanation: &Explanation) -> String {
 
 fn meaning(reason: Reason) -> &'static str {
     match reason {
-        Reason::MissingHeaders => "a header that the scheme needs is not there",
-        Reason::MalformedHeader => {
-            "the signature header is not of the scheme's form, or there more than once"
+        Reason::MissingHeaders => {
+            "a header (adyen: an item's signature) that is needed is not there"
         }
+        Reason::MalformedHeader => "a header is not of the scheme's form, or there more than once",
         Reason::InvalidTimestamp => "the timestamp is not in its one canonical form",
         Reason::ClockSkew => {
             "the timestamp is further from the time of judging than the tolerance (see fresh)"
         }
-        Reason::UnknownKey => "the request names a key that is not active",
+        Reason::UnknownKey => {
+            "the request names a key that is not among the given ones, is not in use now, or is to be \
+             fetched from a place that is not pinned"
+        }
         Reason::AlgorithmNotAllowed => "the request asks for another algorithm",
         Reason::SignatureMismatch => {
             "no active key makes the given signature over these bytes: another secret, or another \
@@ -52,7 +69,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::Replayed => "the event was accepted before, with another body",
         Reason::BodyTooLarge => "the body is over the limit",
         Reason::InvalidPayload => {
-            "the signature is genuine, but the body is not an event of this source"
+            "the body is not an event of this source (adyen: not JSON with items that read one way)"
         }
     }
 }
