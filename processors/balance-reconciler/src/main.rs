@@ -6,6 +6,10 @@ use balance_reconciler::{Config, outline, topology};
 use clap::Parser;
 
 /// Keeps the books of every account and holds them against the balance the bank states.
+/// A third less processor time for a ledger than with the system's (`docs/PERFORMANCE.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

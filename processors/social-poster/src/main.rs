@@ -4,6 +4,10 @@ use clap::Parser;
 use social_poster::{Config, topology};
 use streams::StreamsArgs;
 
+/// A third less processor time for a ledger than with the system's (`docs/PERFORMANCE.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(version, about = "Posts about transactions that meet declared rules, redacted, once.")]
 struct Args {

@@ -6,6 +6,10 @@ use clap::Parser;
 use transaction_enricher::{Config, outline, topology};
 
 /// Asks the bank about every event and records what it answered.
+/// A third less processor time for a ledger than with the system's (`docs/PERFORMANCE.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

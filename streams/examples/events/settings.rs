@@ -9,6 +9,10 @@ use streams::{Application, FixedSchemas, Guarantee, Topology};
 
 use crate::bank::{BankTransaction, TRANSACTION_SCHEMA_ID};
 
+/// A third less processor time for the ledger than with the system's (`docs/PERFORMANCE.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Environment (or flags) of an example.
 #[derive(Debug, Parser)]
 pub(crate) struct Settings {

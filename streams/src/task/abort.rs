@@ -57,9 +57,13 @@ impl Task {
             let offsets = input.serial.reopen();
             input.buffered = input.buffered.saturating_add(offsets.len());
             input.offsets.reopen(offsets);
-            input.is_touched = false;
         }
         self.reopen_keyed();
+        for input in &mut self.inputs {
+            // A record that an earlier run had finished may have moved the watermark by itself.
+            let committed = input.committed.as_ref().map(|point| point.offset);
+            input.is_touched = input.offsets.watermark() != committed;
+        }
         self.last_now = now;
     }
 

@@ -101,6 +101,12 @@ impl Transaction {
         }
     }
 
+    /// Whether giving up still decides anything: afterwards the broker does.
+    #[cfg(test)]
+    pub(crate) fn may_give_up(&self) -> bool {
+        !matches!(self.phase, Phase::Offsets(_))
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
     }

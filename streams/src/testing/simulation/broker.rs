@@ -56,6 +56,12 @@ impl Broker {
         self.append(&place, record);
     }
 
+    /// Writes a record of a transaction that is committed.
+    pub(super) fn write(&mut self, record: Outgoing) {
+        let place = self.place(&record);
+        self.append(&place, record);
+    }
+
     pub(super) fn send(&mut self, owner: usize, id: SendId, record: Outgoing) {
         let place = self.place(&record);
         self.on_the_way.entry(place).or_default().push_back((owner, id, record));
