@@ -3,7 +3,7 @@
 //! compared with a reference.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -148,6 +148,8 @@ struct Verifier {
     decoder: Decoder,
     outputs: BTreeMap<String, Vec<Sum>>,
     count: usize,
+    /// Payments that came out at least once.
+    payments: BTreeSet<String>,
 }
 
 impl Verifier {
@@ -165,19 +167,31 @@ impl Verifier {
         consumer.assign(&list)?;
         let schemas = FixedSchemas::new().with(SUM_SCHEMA_ID, Sum::get_schema());
         let decoder = Decoder::new(Arc::new(schemas), keep(Sum::get_schema()));
-        Ok(Self { consumer, decoder, outputs: BTreeMap::new(), count: 0 })
+        Ok(Self {
+            consumer,
+            decoder,
+            outputs: BTreeMap::new(),
+            count: 0,
+            payments: BTreeSet::new(),
+        })
     }
 
     /// Reads until there are `count` outputs in all.
     fn wait_for(&mut self, count: usize, doing: &str) -> anyhow::Result<()> {
+        self.read_while(doing, |verifier| verifier.count < count)
+    }
+
+    fn read_while(&mut self, doing: &str, is_short: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
         let deadline = now() + REST;
-        while self.count < count {
-            ensure!(now() < deadline, "{doing}: {} of {count} outputs came", self.count);
+        while is_short(self) {
+            let (count, payments) = (self.count, self.payments.len());
+            ensure!(now() < deadline, "{doing}: {count} outputs of {payments} payments came");
             let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(200)) else {
                 continue;
             };
             let key = String::from_utf8(message.key().unwrap_or_default().to_vec())?;
-            let sum = self.decoder.decode(message.payload().unwrap_or_default())?;
+            let sum: Sum = self.decoder.decode(message.payload().unwrap_or_default())?;
+            self.payments.insert(sum.id.clone());
             self.outputs.entry(key).or_default().push(sum);
             self.count += 1;
         }
@@ -285,18 +299,10 @@ async fn no_output_is_missing_at_least_once_when_the_process_is_killed() -> anyh
         instances.start("a")?;
     }
     generator.send(500)?;
-    let deadline = now() + REST;
     // Outputs of the first stage may come twice, and the second counts those too; every payment has
     // to be there.
-    let all = |verifier: &Verifier| {
-        let ids: std::collections::BTreeSet<&str> =
-            verifier.outputs.values().flatten().map(|sum| sum.id.as_str()).collect();
-        ids.len()
-    };
-    while all(&verifier) < generator.sent {
-        ensure!(now() < deadline, "{} of {} payments came out", all(&verifier), generator.sent);
-        verifier.wait_for(verifier.count + 1, "every payment")?;
-    }
+    let sent = generator.sent;
+    verifier.read_while("every payment", |verifier| verifier.payments.len() < sent)?;
     instances.stop("a")?;
     drop(instances);
     kafka.stop().await
