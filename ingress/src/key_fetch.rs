@@ -1,7 +1,7 @@
 //! Keys that providers publish: fetched from where configuration says, kept, and renewed.
 //!
-//! One task for each such source, its [`keeper`], does all of its fetching, so that two fetches of one
-//! source cannot overlap. Whether to fetch is decided without I/O by its [`cache`]. A request that
+//! One task for each such source, its `keeper`, does all of its fetching, so that two fetches of one
+//! source cannot overlap. Whether to fetch is decided without I/O by its `cache`. A request that
 //! names a key nobody knows [asks](Asks) the keeper and waits for its word, for a short while and not
 //! together with any number of others; forged names cost the provider nothing.
 

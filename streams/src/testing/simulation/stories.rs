@@ -41,9 +41,8 @@ fn shortest(seed: u64, planted: Planted, guarantee: Guarantee, size: Size) -> St
 
 fn run(seeds: impl Iterator<Item = u64>, size: Size) {
     for seed in seeds {
-        if story(seed, Planted::Nothing, guarantee(seed), size).is_err() {
-            panic!("{}", shortest(seed, Planted::Nothing, guarantee(seed), size));
-        }
+        let ended = story(seed, Planted::Nothing, guarantee(seed), size);
+        assert!(ended.is_ok(), "{}", shortest(seed, Planted::Nothing, guarantee(seed), size));
     }
 }
 
