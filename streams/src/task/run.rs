@@ -302,6 +302,12 @@ impl Task {
             (Purpose::Output(Some(record)), Disposition::DeadLetter) if self.is_transactional() => {
                 self.refuse_in_transaction(&record, failure);
             }
+            // Lost with a broker, or purged by an abort that is under way: the transaction cannot be
+            // committed without it, and the next one makes it again.
+            (_, Disposition::Halt | Disposition::Retry(_)) if self.is_transactional() => {
+                tracing::warn!(error = failure.message, "a record of the transaction was lost");
+                self.is_abort_wanted = true;
+            }
             (Purpose::Output(Some(record)), Disposition::DeadLetter) => {
                 let input = self.inputs.iter().find(|input| input.topic == record.position.topic);
                 let node = input.map(|input| input.node).unwrap_or_default();
