@@ -199,11 +199,9 @@ pub(crate) struct SubTopology {
 }
 
 impl SubTopology {
-    /// What its records are promised when the application asks for `asked`. A sub-topology that
-    /// changes the world runs at least once behind its effect ledger: a call made inside a
-    /// transaction cannot be taken back with it.
+    /// What its records are promised when the application asks for `asked`.
     pub(crate) fn guarantee(&self, asked: Guarantee) -> Guarantee {
-        if self.effects >= Effects::Write { Guarantee::AtLeastOnce } else { asked }
+        asked.with(self.effects)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Refuses to start what does not fit `topology.toml` or the cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     admin::TopicState,
     names::Names,
     topology::{StoreKind, SubTopology, Topology},
-    topology_file::{SubTopologyDeclaration, TopologyFile},
+    topology_file::{SubTopologyDeclaration, TopologyFile, format_duration},
 };
 
 /// What does not fit.
@@ -36,7 +39,7 @@ pub enum CheckError {
         sub: String,
         /// The declaration's file.
         file: String,
-        /// reads, writes, stores, ledger or effects.
+        /// reads, writes, stores, dedupe stores, ledger or effects.
         what: &'static str,
         /// What the file says.
         declared: String,
@@ -104,14 +107,25 @@ fn difference(
         let of_kind = sub.stores.iter().filter(move |store| store.kind == kind);
         names(of_kind.map(|store| &store.name))
     };
+    let seen = sub.stores.iter().filter_map(|store| match &store.kind {
+        StoreKind::Seen { window } => Some((&store.name, window)),
+        StoreKind::State | StoreKind::Ledger => None,
+    });
+    let declared_seen: Vec<String> = declared.dedupe_stores.iter().map(with_window).collect();
+    let seen: Vec<String> = seen.map(with_window).collect();
     let pairs = [
         ("reads", names(&declared.reads), names(sub.sources.iter().map(|source| &source.topic))),
         ("writes", names(&declared.writes), names(sub.sinks.iter().map(|sink| &sink.topic))),
         ("stores", names(&declared.stores), stores(StoreKind::State)),
+        ("dedupe stores", names(&declared_seen), names(&seen)),
         ("ledger", names(&declared.ledger), stores(StoreKind::Ledger)),
         ("effects", declared.effects.as_str().to_owned(), sub.effects.as_str().to_owned()),
     ];
     pairs.into_iter().find(|(_, declared, actual)| declared != actual)
+}
+
+fn with_window((name, window): (&String, &Duration)) -> String {
+    format!("{name} for {}", format_duration(*window))
 }
 
 fn names<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
@@ -152,3 +166,6 @@ pub(super) fn against_cluster(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

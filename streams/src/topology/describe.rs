@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Order, SubTopology, Topology};
+use super::{Order, StoreKind, SubTopology, Topology};
+use crate::topology_file::format_duration;
 
 pub(super) fn text(topology: &Topology) -> String {
     let mut out = format!("application {}\n", topology.application_id);
@@ -45,7 +46,16 @@ fn block(out: &mut String, sub: &SubTopology, application_id: &str) -> std::fmt:
         }
     }
     for store in &sub.stores {
-        writeln!(out, "  store {} (topic: {})", store.name, store.topic(application_id))?;
+        let topic = store.topic(application_id);
+        match store.kind {
+            StoreKind::State | StoreKind::Ledger => {
+                writeln!(out, "  store {} (topic: {topic})", store.name)?;
+            }
+            StoreKind::Seen { window } => {
+                let window = format_duration(window);
+                writeln!(out, "  dedupe store {} (window: {window}, topic: {topic})", store.name)?;
+            }
+        }
     }
     for sink in &sub.sinks {
         writeln!(out, "  sink {} (topic: {})", sink.name, sink.topic)?;

@@ -58,6 +58,14 @@ pub enum Guarantee {
 }
 
 impl Guarantee {
+    /// What a part with these effects is promised when its app asks for `self`. A part that changes
+    /// the world runs at least once behind its effect ledger: a call made inside a transaction cannot
+    /// be taken back with it.
+    #[must_use]
+    pub fn with(self, effects: Effects) -> Self {
+        if effects >= Effects::Write { Self::AtLeastOnce } else { self }
+    }
+
     /// The name the file uses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -108,12 +116,22 @@ pub struct SubTopologyDeclaration {
     pub reads: Vec<String>,
     /// Topics written.
     pub writes: Vec<String>,
-    /// State stores, each with a changelog `<app>-<store>-changelog`.
+    /// Key-value stores, each with a changelog `<app>-<store>-changelog`.
     pub stores: Vec<String>,
+    /// Stores of ids that were seen, and how long each remembers one; their changelogs are named
+    /// alike and deleted by age.
+    pub dedupe_stores: BTreeMap<String, Duration>,
     /// Effect ledger, the topic `<app>-<ledger>`; there exactly when `effects` is write or publish.
     pub ledger: Option<String>,
     /// What it may do to the world.
     pub effects: Effects,
+}
+
+impl SubTopologyDeclaration {
+    /// The names of all its stores, of both kinds.
+    pub fn store_names(&self) -> impl Iterator<Item = &String> {
+        self.stores.iter().chain(self.dedupe_stores.keys())
+    }
 }
 
 /// What differs between testing and production.

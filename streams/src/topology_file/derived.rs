@@ -30,7 +30,7 @@ pub enum TopicKind {
         /// Name of the schema.
         value: String,
     },
-    /// Changelog of a state store; values are JSON.
+    /// Changelog of a store; values are JSON, or ids where it is a dedupe store.
     Changelog,
     /// Effect ledger; values are JSON.
     Ledger,
@@ -147,11 +147,32 @@ impl TopologyFile {
             let partitions = self.partitions(sub);
             for store in &sub.stores {
                 let name = names.written(&changelog_of(&app.id, store));
-                topics.push(compacted(name, TopicKind::Changelog, app, partitions, profile));
+                let configs = compaction();
+                topics.push(internal(
+                    name,
+                    TopicKind::Changelog,
+                    app,
+                    partitions,
+                    profile,
+                    configs,
+                ));
+            }
+            for (store, window) in &sub.dedupe_stores {
+                let name = names.written(&changelog_of(&app.id, store));
+                let configs = forgetting(*window);
+                topics.push(internal(
+                    name,
+                    TopicKind::Changelog,
+                    app,
+                    partitions,
+                    profile,
+                    configs,
+                ));
             }
             if let Some(ledger) = &sub.ledger {
                 let name = names.written(&ledger_of(&app.id, ledger));
-                topics.push(compacted(name, TopicKind::Ledger, app, partitions, profile));
+                let configs = compaction();
+                topics.push(internal(name, TopicKind::Ledger, app, partitions, profile, configs));
             }
         }
         if app.dead_letters.is_some() {
@@ -185,7 +206,7 @@ fn by_name(topics: impl Iterator<Item = TopicSpec>) -> Vec<TopicSpec> {
 /// Names of the topics that belong to `app` alone.
 pub(super) fn internal_names(app: &AppDeclaration) -> Vec<String> {
     let subs = || app.sub_topologies.values();
-    let stores = subs().flat_map(|sub| &sub.stores);
+    let stores = subs().flat_map(SubTopologyDeclaration::store_names);
     let ledgers = subs().filter_map(|sub| sub.ledger.as_ref());
     stores
         .map(|store| changelog_of(&app.id, store))
@@ -225,15 +246,16 @@ fn event(name: String, topic: &TopicDeclaration, profile: &Profile) -> TopicSpec
     }
 }
 
-fn compacted(
+fn internal(
     name: String,
     kind: TopicKind,
     app: &AppDeclaration,
     partitions: i32,
     profile: &Profile,
+    cleanup: BTreeMap<&'static str, String>,
 ) -> TopicSpec {
     let mut configs = base(profile, profile.max_message_bytes);
-    configs.extend(compaction());
+    configs.extend(cleanup);
     let replication = profile.replication;
     TopicSpec { name, kind, owner: Some(app.id.clone()), partitions, replication, configs }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -21,6 +22,10 @@ const PARTITIONS_MAX: i32 = 1_000;
 const REPLICATION_MAX: i32 = 15;
 /// Largest batch a profile may allow, 100 MiB: each broker and consumer must hold one in memory.
 const MESSAGE_BYTES_MAX: i32 = 100 * 1024 * 1024;
+/// Shortest memory of a dedupe store: less is no longer than the retries it is there for.
+const DEDUPE_WINDOW_MIN: Duration = Duration::from_mins(1);
+/// Longest: ids are kept in memory, some 20 bytes each.
+const DEDUPE_WINDOW_MAX: Duration = Duration::from_hours(24 * 366);
 /// Longest name of a topic Kafka takes.
 const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// Room left in a topic's name for what is derived from it: `-changelog` and a run id.
@@ -164,6 +169,7 @@ fn sub_topology(name: &str, section: &mut Section<'_>) -> Option<SubTopologyDecl
     let reads = section.some_strings("reads", "a list of the topics it reads");
     let writes = section.strings("writes");
     let stores = section.strings("stores");
+    let dedupe_stores = dedupe_stores(section);
     let ledger =
         section.string("ledger", PLAIN_NAME, |text| is_plain_name(text).then(|| text.to_owned()));
     let expected = "\"none\", \"read\", \"write\" or \"publish\"";
@@ -178,7 +184,21 @@ fn sub_topology(name: &str, section: &mut Section<'_>) -> Option<SubTopologyDecl
     for store in stores.iter().filter(|store| !is_plain_name(store)) {
         section.error_at("stores", format!("expected {PLAIN_NAME}, found \"{store}\""));
     }
-    Some(SubTopologyDeclaration { reads, writes, stores, ledger, effects: effects? })
+    Some(SubTopologyDeclaration { reads, writes, stores, dedupe_stores, ledger, effects: effects? })
+}
+
+/// `dedupe_stores = { seen = "30d" }`: how long each remembers an id.
+fn dedupe_stores(section: &mut Section<'_>) -> BTreeMap<String, Duration> {
+    let key = "dedupe_stores";
+    let window = |text: &str| {
+        let bounds = DEDUPE_WINDOW_MIN..=DEDUPE_WINDOW_MAX;
+        parse_duration(text).filter(|window| bounds.contains(window))
+    };
+    let stores = section.named_strings(key, "a span from \"1m\" to \"366d\"", window);
+    for store in stores.keys().filter(|store| !is_plain_name(store)) {
+        section.error_at(key, format!("expected {PLAIN_NAME}, found \"{store}\""));
+    }
+    stores
 }
 
 fn is_sub_topology_name(name: &str) -> bool {

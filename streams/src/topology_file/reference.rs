@@ -84,7 +84,9 @@ fn shared_stores(file: &TopologyFile, app: &AppDeclaration, path: &str) -> Vec<F
     let mut found = Vec::new();
     for (name, sub) in &app.sub_topologies {
         let stores = sub.stores.iter().map(|store| ("stores", store));
-        for (key, store) in stores.chain(sub.ledger.iter().map(|ledger| ("ledger", ledger))) {
+        let dedupe = sub.dedupe_stores.keys().map(|store| ("dedupe_stores", store));
+        let ledger = sub.ledger.iter().map(|ledger| ("ledger", ledger));
+        for (key, store) in stores.chain(dedupe).chain(ledger) {
             if let Some(owner) = owners.insert(store, name) {
                 let key = format!("{}.{key}", path_of(&format!("{path}.sub_topologies"), name));
                 let message = format!(

@@ -192,6 +192,33 @@ impl<'a> Section<'a> {
         tables.map(|tables| tables.iter().filter_map(named).collect()).unwrap_or_default()
     }
 
+    /// Strings by name below `key`, each as `read` understands it; none when absent. One that is not
+    /// understood is noted and left out.
+    pub(super) fn named_strings<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        let (path, notes) = (path_of(&self.path, key), self.notes);
+        let table = self.value(key, &format!("a table of names, each with {expected}"), |value| {
+            if let DeValue::Table(table) = value { Some(table) } else { None }
+        });
+        let mut found = BTreeMap::new();
+        for (name, value) in table.into_iter().flatten() {
+            let name: &str = name.get_ref();
+            let (path, offset) = (path_of(&path, name), value.span().start);
+            notes.place(&path, offset);
+            if let Some(value) = value.get_ref().as_str().and_then(&read) {
+                found.insert(name.to_owned(), value);
+            } else {
+                let shown = shown(value.get_ref());
+                notes.error(Some(offset), &path, format!("expected {expected}, found {shown}"));
+            }
+        }
+        found
+    }
+
     fn below(
         notes: &'a Notes<'a>,
         parent: &str,

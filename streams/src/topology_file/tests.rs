@@ -160,6 +160,38 @@ fn errors_of_a_sub_topology_name_their_place_and_what_was_expected() {
 }
 
 #[test]
+fn errors_of_a_dedupe_store_name_their_place_and_what_was_expected() {
+    fn refused(declared: &str, expect: &str) {
+        check("stores = [\"seen\"]", declared, &[&format!("27: {DECIDE}.{expect}")]);
+    }
+    const DECIDE: &str = "apps.dropper.sub_topologies.decide";
+    for window in ["\"30\"", "\"59s\"", "\"367d\"", "30"] {
+        refused(
+            &format!("dedupe_stores = {{ seen = {window} }}"),
+            &format!("dedupe_stores.seen: expected a span from \"1m\" to \"366d\", found {window}"),
+        );
+    }
+    refused(
+        "dedupe_stores = [\"seen\"]",
+        "dedupe_stores: expected a table of names, each with a span from \"1m\" to \"366d\", found \
+         a list",
+    );
+    refused(
+        "dedupe_stores = { \"seen.ids\" = \"1d\" }",
+        "dedupe_stores: expected a name of lower-case letters, digits and hyphens, found \
+         \"seen.ids\"",
+    );
+    check(
+        "stores = [\"seen\"]",
+        "stores = [\"seen\"]\ndedupe_stores = { seen = \"1d\" }",
+        &[&format!(
+            "28: {DECIDE}.dedupe_stores: `seen` is a store or ledger of `decide` already; each \
+             needs its own name"
+        )],
+    );
+}
+
+#[test]
 fn errors_of_apps_and_profiles_name_their_place_and_what_was_expected() {
     let subs = "apps.dropper.sub_topologies";
     check(
@@ -339,6 +371,27 @@ fn internal_topics_follow_from_the_apps() {
         ]
     );
     assert!(configs("dropper-dlq").contains(&"max.message.bytes=1179648".to_owned()));
+}
+
+#[test]
+fn changelog_of_a_dedupe_store_is_deleted_by_age_a_little_after_its_window() {
+    let declared = "dedupe_stores = { seen = \"8d\" }";
+    let file = parse(&FILE.replacen("stores = [\"seen\"]", declared, 1)).unwrap();
+    let topics = file.topics_for(file.profile("testing").unwrap());
+    let seen = topics.iter().find(|topic| topic.name == "dropper-seen-changelog").unwrap();
+    assert_eq!((seen.partitions, seen.replication), (6, 1));
+    let configs: Vec<_> =
+        seen.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(
+        configs,
+        [
+            "cleanup.policy=delete",
+            "max.message.bytes=1114112",
+            "min.insync.replicas=1",
+            // eight days, a bucket and a day more
+            "retention.ms=950400000",
+        ]
+    );
 }
 
 #[test]
