@@ -219,7 +219,7 @@ fn body_time(text: &str) -> Option<i64> {
 
 /// Holds a token to the span it sets itself, to the second: the tolerance is for `iat`, the one time
 /// that a sender must give. `exp` is the first second at which it is over (RFC 7519).
-fn check_span(token: &Token, now: i64) -> Result<(), Reason> {
+pub(crate) fn check_span(token: &Token, now: i64) -> Result<(), Reason> {
     let is_over = token.exp.is_some_and(|exp| exp.saturating_mul(1000) <= now);
     let is_early = token.nbf.is_some_and(|nbf| nbf.saturating_mul(1000) > now);
     if is_over || is_early { Err(Reason::ClockSkew) } else { Ok(()) }

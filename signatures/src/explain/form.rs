@@ -93,10 +93,11 @@ fn signature(scheme: &Scheme) -> String {
             format!("{}; several with a space between", items.join(", or "))
         }
         Carrier::Jwt => format!("a token (JWT) of {}", jose(scheme.algorithm)),
-        Carrier::DetachedJws { .. } => {
+        Carrier::DetachedJws { key_urls } => {
             format!(
-                "a token without its middle part (`HEADER..SIGNATURE`) of {}",
-                jose(scheme.algorithm)
+                "a token without its middle part (`HEADER..SIGNATURE`) of {}; its `jku` absent or {}",
+                jose(scheme.algorithm),
+                key_urls.join(" or ")
             )
         }
     }

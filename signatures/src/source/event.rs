@@ -133,18 +133,19 @@ impl EventShape {
         self.read_from(&[] as &[Header], body)
     }
 
-    /// Reads the event of a verified request.
+    /// Reads the event of a verified request. A body that is not JSON is one all the same where its id
+    /// and its type have their places elsewhere: GitHub sends forms to who asks for them.
     pub fn read_from(
         &self,
         headers: &(impl Headers + ?Sized),
         body: &[u8],
     ) -> Result<Event, InvalidPayload> {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let value = Value::deserialize(&mut deserializer).map_err(|_| InvalidPayload::NotJson)?;
-        deserializer.end().map_err(|_| InvalidPayload::NotJson)?;
-        let request = Request { headers, body, value: &value };
-        let needed = |place: &Place| {
-            request.text(place)?.ok_or_else(|| InvalidPayload::Field(place.to_string()))
+        let value = json(body);
+        let request = Request { headers, body, value: value.as_ref() };
+        let needed = |place: &Place| match (request.text(place)?, place, &value) {
+            (Some(text), ..) => Ok(text),
+            (None, Place::Pointer(_), None) => Err(InvalidPayload::NotJson),
+            (None, ..) => Err(InvalidPayload::Field(place.to_string())),
         };
         Ok(Event {
             id: needed(&self.id)?,
@@ -155,24 +156,32 @@ impl EventShape {
     }
 }
 
+/// The body as JSON and nothing after it, nested 128 deep at most; `None` where it is none.
+fn json(body: &[u8]) -> Option<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = Value::deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(value)
+}
+
 struct Request<'a, H: ?Sized> {
     headers: &'a H,
     body: &'a [u8],
-    value: &'a Value,
+    value: Option<&'a Value>,
 }
 
 impl<H: Headers + ?Sized> Request<'_, H> {
     /// The text at `place`; `None` where nothing is.
     fn text(&self, place: &Place) -> Result<Option<String>, InvalidPayload> {
         let found = match place {
-            Place::Pointer(pointer) => match self.value.pointer(pointer) {
+            Place::Pointer(pointer) => match self.at(pointer) {
                 None | Some(Value::Null) => return Ok(None),
                 Some(Value::String(text)) => Some(text.clone()),
                 Some(Value::Number(number)) => number.as_i64().map(|number| number.to_string()),
                 Some(_) => None,
             },
             Place::PointerOr(pointer, other) => {
-                let text = self.value.pointer(pointer).and_then(Value::as_str);
+                let text = self.at(pointer).and_then(Value::as_str);
                 Some(text.unwrap_or(other).to_owned())
             }
             Place::Header(name) => match self.header(name) {
@@ -193,6 +202,10 @@ impl<H: Headers + ?Sized> Request<'_, H> {
             .ok_or_else(|| InvalidPayload::Field(place.to_string()))
     }
 
+    fn at(&self, pointer: &str) -> Option<&Value> {
+        self.value?.pointer(pointer)
+    }
+
     fn header(&self, name: &str) -> Option<&[u8]> {
         match self.headers.find(name) {
             Occurrence::Once(value) => Some(value),
@@ -202,7 +215,7 @@ impl<H: Headers + ?Sized> Request<'_, H> {
 
     fn time(&self, place: &Place, form: TimeForm) -> Option<i64> {
         match place {
-            Place::Pointer(pointer) => form.read(self.value.pointer(pointer)?),
+            Place::Pointer(pointer) => form.read(self.at(pointer)?),
             Place::Header(name) => {
                 let text = std::str::from_utf8(self.header(name)?).ok()?;
                 form.read(&Value::from(text))
@@ -248,6 +261,24 @@ mod tests {
                 occurred_at: Some(1_767_323_045_000),
             }
         );
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_an_event_where_its_id_and_type_are_elsewhere() {
+        let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
+        let headers = [header("X-GitHub-Delivery", "d-1"), header("X-GitHub-Event", "push")];
+        let read =
+            |body: &[u8]| Preset::Github.event_shape().unwrap().read_from(&headers[..], body);
+        for body in [&b"payload=%7B%7D"[..], b"", b"\xff\x00", b"{", b"{}"] {
+            let event = read(body).unwrap();
+            assert_eq!((event.id.as_str(), event.kind.as_str()), ("d-1", "push"));
+            assert_eq!((event.subject, event.occurred_at), (None, None));
+        }
+        let json = read(br#"{"repository":{"full_name":"a/b"}}"#).unwrap();
+        assert_eq!(json.subject.as_deref(), Some("a/b"));
+        // without its id it is none, whatever the body
+        let none = Preset::Github.event_shape().unwrap().read(b"payload=%7B%7D");
+        assert_eq!(none, Err(field("header x-github-delivery")));
     }
 
     #[test]
