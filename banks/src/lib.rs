@@ -19,6 +19,7 @@ mod coalesce;
 mod error;
 mod resource;
 mod secret;
+mod target;
 #[cfg(test)]
 mod testing;
 mod up;
@@ -30,6 +31,7 @@ pub use coalesce::Coalesced;
 pub use error::{BankError, Silence};
 pub use resource::{Account, Money, Transaction};
 pub use secret::{Token, TokenError};
+pub use target::{TargetError, target};
 pub use up::{
     CreatedWebhook, DeliveryLog, RetryPolicy, UpArgs, UpArgsError, UpClient, UpConfig,
     UpConfigError, Webhook, WebhookSecret,

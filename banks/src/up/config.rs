@@ -1,12 +1,12 @@
 //! Where the bank is and how long to wait for it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
 
 use super::retry::RetryPolicy;
 use crate::secret::Token;
+use crate::target::is_loopback;
 
 /// How long one request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,8 +85,7 @@ fn check_base(base: &Url) -> Result<(), UpConfigError> {
 /// This machine, or a name without a dot, as a container network gives its services: what an
 /// unencrypted token may reach. An address other than loopback's may be anybody's.
 fn is_near(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or_else(|_| !host.contains('.'), |address| address.is_loopback())
+    is_loopback(host).unwrap_or(!host.contains('.'))
 }
 
 fn not_a_base(base: &Url) -> UpConfigError {
