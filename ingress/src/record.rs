@@ -4,6 +4,7 @@ use schemas::{SignatureHeader, WebhookReceived};
 use sha2::{Digest, Sha256};
 use signatures::Verified;
 use signatures::source::{Event, SourceConfig};
+use streams::spans::traceparent::TRACEPARENT;
 
 /// Names of the record's headers, read by whoever follows an event without decoding its value.
 pub mod header {
@@ -70,7 +71,7 @@ impl RawRecord {
             (header::SOURCE, &self.value.source),
             (header::EVENT_ID, &self.value.event_id),
             (header::BODY_SHA256, &self.value.body_sha256),
-            (crate::trace::TRACEPARENT, &self.traceparent),
+            (TRACEPARENT, &self.traceparent),
         ]
     }
 }

@@ -3,26 +3,45 @@
 //! Every record carries a trace context, collected or not, so that whoever reads it later can. The
 //! span of a webhook begins when it is known to be genuine: what a forger sends makes no spans.
 
-mod export;
-
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
     TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+use streams::spans::{self, ExportError, traceparent};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 use warp::http::HeaderMap;
 
-pub use self::export::{ExportError, Options};
 use crate::answer::Answer;
 use crate::record::RawRecord;
 
-/// Name of the header in requests and in records.
-pub(crate) const TRACEPARENT: &str = "traceparent";
-
 /// Who makes the spans, for the collector.
 const SCOPE: &str = "bankstream-ingress";
+
+/// Where spans go.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "traces")]
+pub struct Options {
+    /// Base address of an OpenTelemetry collector (OTLP over HTTP), such as `http://localhost:4318`;
+    /// without it no spans are sent. The other variables of OpenTelemetry's SDK apply too.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Name of this service in traces.
+    #[arg(long, env = "OTEL_SERVICE_NAME", default_value = "bankstream-ingress")]
+    pub otel_service_name: String,
+}
+
+impl Options {
+    /// The spans as configured, sent by tasks of `runtime`.
+    pub fn spans(&self, runtime: &Handle) -> Result<Spans, ExportError> {
+        let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|it| !it.is_empty()) else {
+            return Ok(Spans::off());
+        };
+        spans::provider(endpoint, &self.otel_service_name, runtime).map(Spans::to)
+    }
+}
 
 /// Makes the spans of webhooks, or only their ids.
 #[derive(Debug)]
@@ -41,18 +60,18 @@ impl Spans {
 
     /// The trace of a genuine request: that of its `traceparent`, or a new one.
     pub(crate) fn begin(&self, headers: &HeaderMap, path: &str) -> Trace {
-        let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(parts);
+        let given = headers.get(traceparent::TRACEPARENT).and_then(|value| value.to_str().ok());
+        let given = given.and_then(traceparent::read);
         match &self.0 {
             None => Trace { traceparent: continued(given.as_ref()), span: None },
-            Some((tracer, _)) => Trace::recorded(tracer, given.as_ref(), path),
+            Some((tracer, _)) => Trace::recorded(tracer, given, path),
         }
     }
 
     /// Sends what is not sent yet, and ends. Blocks; what cannot be sent is given up.
     pub fn shut_down(&self) {
-        let Some((_, provider)) = &self.0 else { return };
-        if let Err(error) = provider.shutdown_with_timeout(export::SHUTDOWN_TIMEOUT) {
-            tracing::warn!("the last spans were not sent: {error}");
+        if let Some((_, provider)) = &self.0 {
+            spans::shut_down(provider);
         }
     }
 }
@@ -65,17 +84,15 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    fn recorded(tracer: &SdkTracer, given: Option<&Parts<'_>>, path: &str) -> Self {
-        let parent = given.map(Parts::context).unwrap_or_default();
+    fn recorded(tracer: &SdkTracer, given: Option<SpanContext>, path: &str) -> Self {
+        let remote = |given| Context::new().with_remote_span_context(given);
+        let parent = given.map(remote).unwrap_or_default();
         let span = tracer
             .span_builder(format!("POST {path}"))
             .with_kind(SpanKind::Server)
             .with_attributes([KeyValue::new("http.route", path.to_owned())])
             .start_with_context(tracer, &parent);
-        let context = span.span_context();
-        let (trace, id) = (context.trace_id(), context.span_id());
-        let traceparent = format!("00-{trace}-{id}-{:02x}", context.trace_flags().to_u8());
-        Self { traceparent, span: Some(span) }
+        Self { traceparent: traceparent::write(span.span_context()), span: Some(span) }
     }
 
     /// What the record carries.
@@ -102,44 +119,15 @@ impl Trace {
     }
 }
 
-/// A well-formed `traceparent` of version 0.
-struct Parts<'a> {
-    trace: &'a str,
-    parent: &'a str,
-    flags: &'a str,
-}
-
-impl Parts<'_> {
-    fn context(&self) -> Context {
-        let trace = TraceId::from_hex(self.trace).unwrap_or(TraceId::INVALID);
-        let parent = SpanId::from_hex(self.parent).unwrap_or(SpanId::INVALID);
-        let flags = TraceFlags::new(u8::from_str_radix(self.flags, 16).unwrap_or_default());
-        let remote = SpanContext::new(trace, parent, flags, true, TraceState::default());
-        Context::new().with_remote_span_context(remote)
-    }
-}
-
 /// The trace context for the record: the given trace continued by a span of ours, or a new one.
-fn continued(given: Option<&Parts<'_>>) -> String {
-    let span = Uuid::new_v4().simple().to_string();
-    let span = span.get(..16).unwrap_or_default();
-    match given {
-        Some(Parts { trace, flags, .. }) => format!("00-{trace}-{span}-{flags}"),
-        None => format!("00-{}-{span}-01", Uuid::new_v4().simple()),
-    }
-}
-
-fn parts(text: &str) -> Option<Parts<'_>> {
-    let mut fields = text.split('-');
-    let (version, trace, parent, flags) =
-        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let is_hex = |field: &str, length: usize| {
-        field.len() == length && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+fn continued(given: Option<&SpanContext>) -> String {
+    let [one, other] = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes);
+    let span = SpanId::from_bytes(one.first_chunk().copied().unwrap_or_default());
+    let (trace, flags) = match given {
+        Some(given) => (given.trace_id(), given.trace_flags()),
+        None => (TraceId::from_bytes(other), TraceFlags::SAMPLED),
     };
-    let is_id =
-        |field: &str, length: usize| is_hex(field, length) && field.bytes().any(|b| b != b'0');
-    let valid = version == "00" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
-    (valid && fields.next().is_none()).then_some(Parts { trace, parent, flags })
+    traceparent::write(&SpanContext::new(trace, span, flags, false, TraceState::default()))
 }
 
 #[cfg(test)]

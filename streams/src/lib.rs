@@ -18,7 +18,7 @@ mod processor;
 mod record;
 pub mod registry;
 mod runtime;
-mod spans;
+pub mod spans;
 mod store;
 mod task;
 #[cfg(any(test, feature = "testing"))]

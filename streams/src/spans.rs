@@ -1,27 +1,26 @@
 //! Spans of handled records, where a collector wants them: each continues the trace in its record's
 //! headers (W3C `traceparent`), so that one trace leads from a request to all that came of it.
 //!
-//! One place for the process, as a collector is. Without one, a record costs a look at a flag.
+//! One place for the process, as a collector is. Without one, a record costs a look at a flag. Who makes
+//! other spans than the runtime, such as those of requests, sends them by the same [`provider`].
 
 mod export;
+pub mod traceparent;
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId,
-    TraceState, Tracer as _, TracerProvider as _,
+    Span as _, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-pub(crate) use export::ExportError;
+pub use export::{ExportError, provider, shut_down};
 
+use self::traceparent::TRACEPARENT;
 use crate::record::{RawRecord, Timestamp};
-
-/// Name of the header that carries the trace.
-const TRACEPARENT: &str = "traceparent";
 
 /// Who makes the spans, for the collector.
 const SCOPE: &str = "bankstream-streams";
@@ -42,7 +41,7 @@ pub(crate) fn start(
     application: &str,
     runtime: &Handle,
 ) -> Result<(), ExportError> {
-    let provider = export::provider(endpoint, application, runtime)?;
+    let provider = provider(endpoint, application, runtime)?;
     let tracer = provider.tracer(SCOPE);
     let spans = Spans { application: application.to_owned(), tracer, provider };
     if SPANS.set(spans).is_err() {
@@ -53,9 +52,8 @@ pub(crate) fn start(
 
 /// Sends what is not sent yet. Blocks; what cannot be sent is given up.
 pub(crate) fn stop() {
-    let Some(spans) = SPANS.get() else { return };
-    if let Err(error) = spans.provider.shutdown_with_timeout(export::SHUTDOWN_TIMEOUT) {
-        tracing::warn!("the last spans were not sent: {error}");
+    if let Some(spans) = SPANS.get() {
+        shut_down(&spans.provider);
     }
 }
 
@@ -63,7 +61,9 @@ pub(crate) fn stop() {
 /// another, both in milliseconds. A record without a trace makes no span.
 pub(crate) fn handled(node: &str, record: &RawRecord, began: Timestamp, finished: Timestamp) {
     let Some(spans) = SPANS.get() else { return };
-    let Some(parent) = record.headers.text(TRACEPARENT).and_then(parent) else { return };
+    let parent = record.headers.text(TRACEPARENT).and_then(traceparent::read);
+    let Some(parent) = parent else { return };
+    let parent = Context::new().with_remote_span_context(parent);
     let position = &record.position;
     let attributes = [
         KeyValue::new("messaging.system", "kafka"),
@@ -85,21 +85,6 @@ pub(crate) fn handled(node: &str, record: &RawRecord, began: Timestamp, finished
 
 fn system_time(at: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default())
-}
-
-/// The context of a well-formed `traceparent` of version 0.
-fn parent(text: &str) -> Option<Context> {
-    let mut fields = text.split('-');
-    let (version, trace, span, flags) =
-        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    if version != "00" || fields.next().is_some() || flags.len() != 2 {
-        return None;
-    }
-    let trace = TraceId::from_hex(trace).ok()?;
-    let span = SpanId::from_hex(span).ok()?;
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
-    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
-    context.is_valid().then(|| Context::new().with_remote_span_context(context))
 }
 
 #[cfg(test)]

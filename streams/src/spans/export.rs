@@ -19,7 +19,7 @@ use warp::http::{Request, Response};
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the last batch may take when the process ends.
-pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Bytes of an answer that are read: a collector says little.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -42,9 +42,10 @@ pub enum ExportError {
     Client(#[from] reqwest::Error),
 }
 
-/// What makes the spans of `service` and sends them in batches, dropping what a full queue has no
+/// What makes the spans of `service` and sends them to the collector at `endpoint` (OTLP over HTTP, such
+/// as `http://localhost:4318`) in batches, by tasks of `runtime`, dropping what a full queue has no
 /// room for. The SDK's own variables (sampler, batches, resource) apply.
-pub(super) fn provider(
+pub fn provider(
     endpoint: &str,
     service: &str,
     runtime: &Handle,
@@ -62,6 +63,14 @@ pub(super) fn provider(
         .map_err(|source| ExportError::Endpoint { endpoint: endpoint.to_owned(), source })?;
     let resource = Resource::builder().with_service_name(service.to_owned()).build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// Sends what is not sent yet, for two seconds at most, and ends. Blocks; what cannot be sent is given
+/// up.
+pub fn shut_down(provider: &SdkTracerProvider) {
+    if let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
+        tracing::warn!("the last spans were not sent: {error}");
+    }
 }
 
 /// The exporter's thread has no runtime; the requests are made on ours.
