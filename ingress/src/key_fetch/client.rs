@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, StatusCode};
 
 /// Bytes of an answer. Sets have some kilobytes, chains of certificates up to ten.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -82,17 +82,20 @@ pub struct HttpKeys(reqwest::Client);
 impl HttpKeys {
     /// A client of this machine's network.
     pub fn new() -> Result<Self, ClientError> {
-        Self::within(ANSWER_TIMEOUT)
+        Self::of(Self::builder(ANSWER_TIMEOUT))
     }
 
-    pub(super) fn within(timeout: Duration) -> Result<Self, ClientError> {
-        let client = reqwest::Client::builder()
+    /// What every such client does and leaves; `timeout` is for a whole answer.
+    pub(super) fn builder(timeout: Duration) -> ClientBuilder {
+        reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
             .pool_max_idle_per_host(0)
-            .build()?;
-        Ok(Self(client))
+    }
+
+    pub(super) fn of(builder: ClientBuilder) -> Result<Self, ClientError> {
+        Ok(Self(builder.build()?))
     }
 }
 

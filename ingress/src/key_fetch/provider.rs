@@ -1,5 +1,6 @@
 //! A provider of the tests' own: it signs, publishes its keys, and counts who asks for them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use signatures::{Scheme, Secret, Signer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -103,14 +107,25 @@ struct State {
 /// The server.
 pub(crate) struct Provider {
     pub(crate) url: String,
+    pub(crate) addr: SocketAddr,
     state: Arc<State>,
     tasks: tokio::task::JoinHandle<()>,
 }
 
 impl Provider {
     pub(crate) async fn start(manner: Manner) -> Self {
+        Self::listen(manner, None).await
+    }
+
+    /// One that shows this certificate (PEM) and has its key.
+    pub(crate) async fn with_tls(manner: Manner, identity: (Vec<u8>, PKey<Private>)) -> Self {
+        Self::listen(manner, Some(acceptor(&identity.0, &identity.1))).await
+    }
+
+    async fn listen(manner: Manner, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let addr = listener.local_addr().unwrap();
+        let url = format!("http://{addr}/keys");
         let state = Arc::new(State {
             manner: Mutex::new(manner),
             requests: Mutex::default(),
@@ -120,10 +135,21 @@ impl Provider {
         let tracker = TaskTracker::new();
         let tasks = tracker.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tracker.spawn(serve(stream, Arc::clone(&serving)));
+                let (tls, serving) = (tls.clone(), Arc::clone(&serving));
+                tracker.spawn(async move {
+                    match tls {
+                        None => serve(stream, serving).await,
+                        Some(tls) => {
+                            // a client that does not trust us is gone already
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, serving).await;
+                            }
+                        }
+                    }
+                });
             }
         });
-        Self { url, state, tasks }
+        Self { url, addr, state, tasks }
     }
 
     pub(crate) fn now(&self, manner: Manner) {
@@ -158,7 +184,21 @@ impl Drop for Provider {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<State>) {
+fn acceptor(certificate: &[u8], key: &PKey<Private>) -> TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
+    let key = key.private_key_to_pem_pkcs8().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&key).unwrap();
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
     let mut request = String::new();
     let mut buffer = [0; 4096];
     while !is_whole(&request) {
@@ -184,7 +224,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
         Manner::Stalls => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_owned(),
         Manner::HangsUp => return,
     };
-    if stream.write_all(answer.as_bytes()).await.is_err() {
+    if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
         return;
     }
     match manner {

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicI64;
 use futures_util::future::join_all;
 use signatures::source::{SecretStore, parse};
 use tokio_util::task::TaskTracker;
-use warp::http::{HeaderName, HeaderValue};
 
-use super::authority::Authority;
 use super::cache::{PERIOD_MS, RENEW_MS};
 use super::provider::{Manner, PATIENCE, Pair, Provider, forged, set};
 use super::*;
 use crate::metrics::Metrics;
+
+mod certificates;
 
 const NOW: i64 = 1_772_501_000_000;
 
@@ -260,7 +260,8 @@ async fn keys_stay_while_the_provider_answers_nothing_that_can_be_used() {
     let provider = Provider::start(Manner::Gives(set(&[&key]))).await;
     let elsewhere = Provider::start(Manner::Gives(set(&[&Pair::new("elsewhere")]))).await;
     let table = format!("preset = \"plaid\"\npath = \"/a\"\njwks_url = \"{}\"", provider.url);
-    let desk = Desk::open(&table, HttpKeys::within(PATIENCE).unwrap(), Texts::default());
+    let desk =
+        Desk::open(&table, HttpKeys::of(HttpKeys::builder(PATIENCE)).unwrap(), Texts::default());
     assert_eq!(desk.post(&key).await, Ok("kept".to_owned()));
     let moved = |status: &str| Manner::Says(format!("{status}\r\nlocation: {}", elsewhere.url));
     let (mut failed, mut refused) = (0, 0);
@@ -373,65 +374,6 @@ async fn keys_by_request_are_asked_for_with_our_credentials_and_once_each() {
     while desk.post(&key).await.is_ok() {
         tokio::task::yield_now().await;
     }
-}
-
-/// Certificates by their address.
-#[derive(Clone, Debug)]
-struct Certificates(BTreeMap<&'static str, Vec<u8>>);
-
-impl KeyClient for Certificates {
-    async fn fetch(&self, request: KeyRequest) -> Result<Vec<u8>, FetchError> {
-        assert_eq!((request.token, request.post), (None, None));
-        Ok(self.0.get(request.url.as_str()).cloned().unwrap_or_default())
-    }
-}
-
-#[tokio::test]
-async fn a_certificate_is_believed_by_its_chain_its_name_and_its_host() {
-    const GOOD: &str = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42";
-    const OTHER: &str = "https://api.paypal.com/v1/notifications/certs/CERT-other";
-    const UNTRUSTED: &str = "https://api.paypal.com/v1/notifications/certs/CERT-untrusted";
-    const EVIL: &str = "https://api.paypal.com.evil.example/CERT-360caa42";
-    let name = "messageverificationcerts.paypal.com";
-    let root = Authority::root("Root");
-    let (own, key) = root.certificate(name);
-    let (other, _) = root.certificate("evil.example");
-    let (untrusted, _) = Authority::root("Root").certificate(name);
-    let certificates = [(GOOD, own.clone()), (OTHER, other), (UNTRUSTED, untrusted), (EVIL, own)];
-    let table = "preset = \"paypal\"\npath = \"/a\"\nparams = { webhook_id = \"WH-1\" }\n\
-                 certificates = { hosts = [\"api.paypal.com\"], roots = \"roots.pem\" }";
-    let texts = Texts([("roots.pem", root.pem())].into());
-    let desk = Desk::open(table, Certificates(certificates.into()), texts);
-
-    let body = br#"{"id":"WH-E-1","event_type":"PAYMENT.SALE.COMPLETED","resource":{"id":"p"}}"#;
-    let secret = signatures::Secret::new(key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-    let signer = signatures::Signer::new(desk.door.source.scheme.clone(), &secret).unwrap();
-    let id = signatures::Header { name: "paypal-transmission-id".into(), value: "t-1".into() };
-    let signed = signer.sign(&[id], body, NOW).unwrap();
-    let post = async |url: &str| {
-        let mut headers: HeaderMap = signed
-            .iter()
-            .map(|header| {
-                let name = HeaderName::try_from(&header.name).unwrap();
-                (name, HeaderValue::try_from(&header.value).unwrap())
-            })
-            .collect();
-        headers.insert("paypal-cert-url", HeaderValue::try_from(url).unwrap());
-        let judged = judge(&desk.door, &headers, body, NOW, SPARE).await;
-        judged.map(|(verified, _)| verified.key_id)
-    };
-    // before a genuine one, nothing is known of the provider's keys
-    assert_eq!(post(OTHER).await, Err(Refusal::NoKeys));
-    assert_eq!(post(GOOD).await, Ok("CERT-360caa42".to_owned()));
-    assert_eq!(post(GOOD).await, Ok("CERT-360caa42".to_owned()));
-    assert_eq!(post(UNTRUSTED).await, Err(UNKNOWN));
-    assert_eq!(post(EVIL).await, Err(UNKNOWN));
-    assert!(desk.counts(&refreshed("ok", 1)) && desk.counts(&refreshed("refused", 2)));
-    let end = authority::NOT_AFTER;
-    let line = format!(
-        r#"webhook_key_not_after_timestamp_seconds{{key="CERT-360caa42",source="it"}} {end}"#
-    );
-    assert!(desk.counts(&line), "{}", desk.metrics.text().unwrap());
 }
 
 #[tokio::test]
