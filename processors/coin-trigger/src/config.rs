@@ -2,11 +2,11 @@
 
 use std::{
     fs, io,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use banks::TargetError;
 use reqwest::Url;
 use signatures::{Secret, SecretError};
 
@@ -69,14 +69,9 @@ pub struct HookTarget {
 /// Why the hook's configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// No URL.
-    #[error("COIN_HOOK_URL (--hook-url) is no URL such as `https://coins.example/hook`")]
-    NotAUrl,
-    /// Triggers would travel readable, or to somewhere else than meant.
-    #[error(
-        "COIN_HOOK_URL (--hook-url): expected https, or http on this machine (127.0.0.1), without user or password"
-    )]
-    NotSafe,
+    /// No address that a secret may be sent to.
+    #[error("COIN_HOOK_URL (--hook-url) {0}")]
+    Url(TargetError),
     /// A hook without a secret.
     #[error("the hook needs a secret: set COIN_HOOK_SECRET or COIN_HOOK_SECRET_FILE")]
     NoSecret,
@@ -104,7 +99,7 @@ impl Config {
             return Ok(None);
         };
         Ok(Some(HookTarget {
-            url: safe_url(url)?,
+            url: banks::target(url).map_err(HookError::Url)?,
             secret: self.secret()?,
             key_validity: Duration::from_hours(1).saturating_mul(self.hook_key_hours),
         }))
@@ -121,19 +116,6 @@ impl Config {
             (Some(_), Some(_)) => return Err(HookError::TwoSecrets),
         };
         Ok(Secret::new(bytes)?)
-    }
-}
-
-fn safe_url(text: &str) -> Result<Url, HookError> {
-    let url = Url::parse(text).map_err(|_| HookError::NotAUrl)?;
-    let host = url.host_str().ok_or(HookError::NotAUrl)?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    let is_open = !url.username().is_empty() || url.password().is_some();
-    match url.scheme() {
-        "https" if !is_open => Ok(url),
-        "http" if is_loopback && !is_open => Ok(url),
-        _ => Err(HookError::NotSafe),
     }
 }
 

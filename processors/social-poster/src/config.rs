@@ -2,10 +2,10 @@
 
 use std::{
     fmt, fs, io,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
+use banks::TargetError;
 use reqwest::Url;
 
 /// Flags of social-poster and their environment variables.
@@ -70,14 +70,9 @@ pub struct MastodonAccount {
 /// Why the configuration of Mastodon is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum MastodonError {
-    /// No URL.
-    #[error("MASTODON_URL (--mastodon-url) is no URL such as `https://mastodon.example`")]
-    NotAUrl,
-    /// The token would travel readable.
-    #[error(
-        "MASTODON_URL (--mastodon-url): expected https, or http on this machine (127.0.0.1), without user or password"
-    )]
-    NotSafe,
+    /// No address that a secret may be sent to.
+    #[error("MASTODON_URL (--mastodon-url) {0}")]
+    Url(TargetError),
     /// A server without a token.
     #[error("Mastodon needs an access token: set MASTODON_TOKEN or MASTODON_TOKEN_FILE")]
     NoToken,
@@ -102,7 +97,7 @@ impl Config {
     /// The Mastodon account; `None` when none is configured. An empty variable is an unset one.
     pub fn mastodon(&self) -> Result<Option<MastodonAccount>, MastodonError> {
         let Some(url) = given(self.mastodon_url.as_ref()) else { return Ok(None) };
-        let (url, token) = (safe_url(url)?, self.token()?);
+        let (url, token) = (banks::target(url).map_err(MastodonError::Url)?, self.token()?);
         let language = given(self.mastodon_language.as_ref()).cloned();
         Ok(Some(MastodonAccount { url, token, language }))
     }
@@ -128,19 +123,6 @@ impl Config {
 
 fn given(text: Option<&String>) -> Option<&String> {
     text.filter(|text| !text.is_empty())
-}
-
-fn safe_url(text: &str) -> Result<Url, MastodonError> {
-    let url = Url::parse(text).map_err(|_| MastodonError::NotAUrl)?;
-    let host = url.host_str().ok_or(MastodonError::NotAUrl)?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    let is_open = !url.username().is_empty() || url.password().is_some();
-    match url.scheme() {
-        "https" if !is_open => Ok(url),
-        "http" if is_loopback && !is_open => Ok(url),
-        _ => Err(MastodonError::NotSafe),
-    }
 }
 
 #[cfg(test)]
