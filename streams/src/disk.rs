@@ -9,7 +9,9 @@
 //! - after a power cut the last commits may be missing, and what is there is a state that once was
 //!   (`log_cut_at_any_byte_is_the_state_before_the_cut`);
 //! - what cannot be believed is set aside and said, and the changelogs are read from their beginning
-//!   (`no_flipped_byte_yields_a_state_that_never_was`).
+//!   (`no_flipped_byte_yields_a_state_that_never_was`);
+//! - what a restore had written when it was cut off is deleted, and the restore begins again
+//!   (`restore_that_was_cut_off_leaves_nothing_behind`).
 //!
 //! # Files
 //!
@@ -105,6 +107,14 @@ pub struct Reflects {
     pub written_at: i64,
 }
 
+impl Reflects {
+    /// Whether this is a state. What a restore has written so far is none: it names no offset of any
+    /// input before it has come to its end.
+    fn is_whole(&self) -> bool {
+        self.sources.iter().any(Option::is_some)
+    }
+}
+
 /// One entry of a store, or a change of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
@@ -121,14 +131,15 @@ pub struct Entry<'a> {
 pub enum Visit<'a> {
     /// Apply this: later ones win.
     Entry(Entry<'a>),
-    /// Forget everything so far: damage showed up behind it, and [`Opened::Fresh`] follows.
+    /// Forget everything so far: it is damaged or not whole, and [`Opened::Fresh`] follows.
     Reset,
 }
 
 /// What was found.
 #[derive(Debug)]
 pub enum Opened {
-    /// Nothing that can be used: restore from the changelogs' beginnings.
+    /// Nothing that can be used: restore from the changelogs' beginnings. A visitor that was handed
+    /// something has been told to forget it.
     Fresh(Disk),
     /// A state, which was handed to the visitor, and what it reflects.
     Loaded(Disk, Reflects),
@@ -175,6 +186,12 @@ pub fn open(
     let io = |doing| move |source| OpenError::Io { doing, dir: dir.to_owned(), source };
     let lock = lock(dir)?;
     let (reason, what) = match load::load(dir, identity, visit) {
+        Ok(Some(state)) if !state.reflects.is_whole() => {
+            tracing::info!(dir = %dir.display(), "a restore was cut off here: beginning it again");
+            visit(Visit::Reset);
+            let disk = Disk::fresh(dir, identity, lock).map_err(io("begin the log of"))?;
+            return Ok(Opened::Fresh(disk));
+        }
         Ok(Some(state)) => {
             let disk = Disk::loaded(dir, identity, lock, &state).map_err(io("open the log of"))?;
             return Ok(Opened::Loaded(disk, state.reflects));

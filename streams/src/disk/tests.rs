@@ -168,6 +168,25 @@ fn nothing_is_there_before_the_first_commit() {
 }
 
 #[test]
+fn restore_that_was_cut_off_leaves_nothing_behind() {
+    let (_place, dir) = place();
+    let mut disk = fresh(&dir);
+    let begun = Reflects { sources: vec![None; 2], ..reflects(0) };
+    append(&mut disk, &begun, &changes(1, 11)).unwrap();
+    append(&mut disk, &begun, &changes(2, 11)).unwrap();
+    let (_elsewhere, crashed) = place();
+    copy(&dir, &crashed);
+    let mut disk = fresh(&crashed);
+    assert!(aside(&crashed).is_empty(), "nobody wants to look at it");
+    assert_eq!(files_of(&crashed).len(), 1);
+    // From here on it is as any other.
+    commit(&mut disk, 1, 11);
+    drop(disk);
+    let (_disk, reflected, state) = loaded(&crashed);
+    assert_eq!(commit_of(&reflected, &state, 11), 1);
+}
+
+#[test]
 fn state_comes_back_with_what_it_reflects() {
     let (_place, dir) = place();
     let mut disk = fresh(&dir);

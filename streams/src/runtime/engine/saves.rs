@@ -71,12 +71,6 @@ impl Engine {
         let opened = disk::open(&path, &identity, now, &mut |visit| load(task, &visit))?;
         let inputs = task.input_topics().count();
         let (disk, reflects, beginning) = match opened {
-            // Begun, but nothing was ever committed to it: as good as none.
-            Opened::Loaded(disk, reflects) if reflects.sources.iter().all(Option::is_none) => {
-                task.forget();
-                set_aside(disk, now);
-                return self.open_directory(owner);
-            }
             Opened::Loaded(disk, reflects) => {
                 let beginning = Beginning {
                     sources: Some(reflects.sources.clone()),
