@@ -1,6 +1,6 @@
 //! Topics an application makes for itself where nobody has declared them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use crate::{
     admin::{Admin, AdminError, TopicState},
@@ -9,34 +9,22 @@ use crate::{
     topology_file::{TopicKind, TopicSpec},
 };
 
-/// How often the cluster is asked whether new topics are there, and how long between: a new topic is
-/// known to every broker within moments.
-const LOOKS_MAX: u32 = 50;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Makes the internal topics that are missing and waits until the cluster shows them.
+/// Makes the internal topics that are missing. The check that follows waits until the cluster shows
+/// them.
 pub(super) async fn create(
     admin: &Admin,
     topology: &Topology,
     names: &Names,
     replication: i32,
-) -> Result<BTreeMap<String, TopicState>, AdminError> {
-    let mut there = admin.topics().await?;
-    let wanted = wanted(topology, names, &there, replication);
-    let missing: Vec<_> =
-        wanted.into_iter().filter(|topic| !there.contains_key(&topic.name)).collect();
-    for topic in &missing {
-        admin.create(topic).await?;
-        tracing::info!(topic = topic.name, partitions = topic.partitions, "internal topic made");
-    }
-    for _ in 0..LOOKS_MAX {
-        if missing.iter().all(|topic| there.contains_key(&topic.name)) {
-            break;
+) -> Result<(), AdminError> {
+    let there = admin.topics().await?;
+    for topic in wanted(topology, names, &there, replication) {
+        if !there.contains_key(&topic.name) {
+            admin.create(&topic).await?;
+            tracing::info!(topic = topic.name, partitions = topic.partitions, "internal topic made");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
-        there = admin.topics().await?;
     }
-    Ok(there)
+    Ok(())
 }
 
 fn wanted(
