@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::commit_point::FinishedAhead;
+use super::commit_point::{FINISHED_AHEAD_MAX, FinishedAhead};
 
 /// What a fetched record means to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,14 @@ impl OffsetTracker {
         let first = self.open.front().map(|(offset, _)| *offset);
         let width = first.zip(self.next).map_or(0, |(first, next)| next.saturating_sub(first));
         usize::try_from(width).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a commit could tell that this record is finished, with the oldest one unfinished. What
+    /// is finished further ahead would be forgotten by a crash, and handled twice.
+    pub(crate) fn is_in_reach(&self, offset: i64) -> bool {
+        self.oldest().is_none_or(|oldest| {
+            usize::try_from(offset.saturating_sub(oldest)).unwrap_or_default() < FINISHED_AHEAD_MAX
+        })
     }
 
     /// The oldest unfinished record.

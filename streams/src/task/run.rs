@@ -25,18 +25,18 @@ impl Task {
         }
     }
 
-    /// The next record that may begin: one whose node has room for another call.
+    /// The next record that may begin: one whose node has room for another call, and which is not too
+    /// far ahead of its partition's oldest.
     fn next_ready(&mut self) -> Option<EntryId> {
-        let has_room = |id: &EntryId| {
-            let node = self
-                .entries
-                .get(id)
-                .and_then(|entry| self.inputs.get(entry.input))
-                .and_then(|input| self.nodes.get(input.node));
+        let may_begin = |id: &EntryId| {
+            let Some(entry) = self.entries.get(id) else { return true };
+            let Some(input) = self.inputs.get(entry.input) else { return true };
+            let node = self.nodes.get(input.node);
             node.is_none_or(|node| node.in_flight < node.in_flight_max)
+                && input.offsets.is_in_reach(entry.record.position.offset)
         };
         // Usually the first; another only where two nodes share the task and one of them is full.
-        let index = self.ready.iter().position(has_room)?;
+        let index = self.ready.iter().position(may_begin)?;
         self.ready.remove(index)
     }
 
