@@ -297,6 +297,13 @@ impl TestDriver {
         self.now = self.now.saturating_add(by_ms);
     }
 
+    /// The clock is put back, as when a machine's time was wrong.
+    pub fn step_back(&mut self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.now = self.now.saturating_sub(by_ms);
+        self.settle();
+    }
+
     /// The graph as text.
     pub fn describe(&self) -> String {
         self.topology.describe()

@@ -11,6 +11,7 @@ use std::{
 use apache_avro::{AvroSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+mod clock;
 mod reach;
 mod transactions;
 
