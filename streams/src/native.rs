@@ -19,6 +19,7 @@ mod reader;
 mod sender;
 mod settings;
 mod topic;
+mod topic_ids;
 mod transaction;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use offsets::{end_offsets, watermarks};
 pub use reader::{BatchReader, FetchError, Fetched, ForwardError, Forwarding, Headers, Waker};
 pub use sender::{ProduceError, Sender};
 pub use settings::{AlterError, alter_topic_settings};
+pub use topic_ids::{TopicId, TopicIds, topic_ids};
 pub use transaction::{
     Kind, TransactionError, abort, begin, commit_transaction, init, pump, send_offsets,
 };

@@ -7,6 +7,7 @@ mod check;
 mod engine;
 mod group;
 mod health;
+mod inputs;
 mod internal_topics;
 mod launch;
 mod positions;

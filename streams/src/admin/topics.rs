@@ -9,6 +9,7 @@ use rdkafka::admin::{
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Admin, AdminError, REQUEST_TIMEOUT};
+use crate::native::{self, TopicIds};
 use crate::topology_file::TopicSpec;
 
 /// A setting of a topic on the cluster.
@@ -49,6 +50,17 @@ impl Admin {
         };
         let topics = metadata.topics().iter().map(state);
         Ok(topics.map(|topic| (topic.name.clone(), topic)).collect())
+    }
+
+    /// The ids of these topics; those that are not there are left out.
+    pub(crate) async fn topic_ids(&self, topics: Vec<String>) -> Result<TopicIds, AdminError> {
+        let this = self.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let names = topics.iter().map(String::as_str);
+            native::topic_ids(this.client.inner(), names, REQUEST_TIMEOUT)
+                .map_err(|source| this.error("describe its topics", source))
+        });
+        asked.await?
     }
 
     /// The cluster's own id, which survives its restarts and tells it from others.

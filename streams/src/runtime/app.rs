@@ -15,7 +15,7 @@ use super::{
     engine::{Engine, Equipment, StateDirectory},
     group::{self, Membership},
     health::{self, State},
-    internal_topics,
+    inputs, internal_topics,
     launch::StartError,
     positions::Positions,
     producer::Producer,
@@ -87,6 +87,9 @@ pub(super) async fn run(
         internal_topics::create(&admin, &topology, &names, copies).await?;
     }
     check_cluster(&admin, &topology, &names).await?;
+    let sources = topology.subs.iter().flat_map(|sub| &sub.sources);
+    let sources = sources.map(|source| names.read(&source.topic)).collect();
+    let inputs = Arc::new(admin.topic_ids(sources).await?);
     let group_id = names.written(topology.application_id());
     let directory = match &settings.state_dir {
         Some(path) => Some(StateDirectory {
@@ -117,6 +120,8 @@ pub(super) async fn run(
         tracing::info!(%addr, "listening on {addr}");
         drop(tracker.spawn(served));
     }
+
+    drop(tracker.spawn(inputs::watch(admin, inputs, Arc::clone(&state), stop.clone())));
 
     let handle = tokio::runtime::Handle::current();
     let application_id = topology.application_id().to_owned();

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
@@ -27,6 +27,7 @@ pub(super) struct State {
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
     is_held: AtomicBool,
+    halt: OnceLock<String>,
 }
 
 impl State {
@@ -42,6 +43,16 @@ impl State {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// The stream thread has to stop without committing, for this reason. The first one counts.
+    pub(super) fn halt(&self, reason: String) {
+        self.halt.get_or_init(|| reason);
+    }
+
+    /// Why the stream thread has to stop without committing, if it has to.
+    pub(super) fn halted(&self) -> Option<&str> {
+        self.halt.get().map(String::as_str)
     }
 
     /// An operator's wish: begin nothing new.

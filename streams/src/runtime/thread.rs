@@ -136,8 +136,11 @@ impl StreamThread {
     pub(super) fn run(mut self) -> Result<(), Ending> {
         while !self.state.is_stopping() {
             self.round();
-            let engine = lock(&self.engine);
+            let mut engine = lock(&self.engine);
             self.state.beat(engine.now(), engine.is_ready());
+            if let Some(reason) = self.state.halted() {
+                engine.stop("consumer", reason);
+            }
             if let Some(halt) = &engine.halt {
                 return Err(Ending::Halt(halt.clone()));
             }
@@ -210,7 +213,8 @@ impl StreamThread {
         match code {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => lock(&self.engine).stop(
                 "consumer",
-                "a topic is not on the cluster any more; run `bankstream topology apply`",
+                "a topic that is read was deleted, and may have been made anew; run `bankstream \
+                 topology apply`, set the group's offset to what you decide, then start again",
             ),
             Some(RDKafkaErrorCode::FencedInstanceId) => self.fenced(),
             Some(RDKafkaErrorCode::Fatal) => {
