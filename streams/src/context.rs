@@ -238,14 +238,26 @@ impl Context<'_> {
     ) -> Result<bool, Fault> {
         let index = self.connected_id(store.id(), store.name())?;
         let id = crate::dedupe::id_of(id.as_ref());
-        let is_known = matches!(self.stores.get(index), Some(State::Seen(seen)) if seen.contains(id))
-            || self.writes.changes.iter().any(|change| {
-                matches!(change, Change::Saw { store, id: saw, .. } if *store == index && *saw == id)
-            });
+        let is_known = self.knows(index, id);
         if !is_known {
             self.writes.changes.push(Change::Saw { store: index, id, timestamp });
         }
         Ok(!is_known)
+    }
+
+    /// Whether `id` was seen within the store's window; remembers nothing. For what is done only when
+    /// a call has been answered: ask here before it, and
+    /// [`first_sight`](Self::first_sight) when it is complete.
+    pub fn has_seen(&self, store: &DedupeStore, id: impl AsRef<[u8]>) -> Result<bool, Fault> {
+        let index = self.connected_id(store.id(), store.name())?;
+        Ok(self.knows(index, crate::dedupe::id_of(id.as_ref())))
+    }
+
+    fn knows(&self, index: usize, id: u128) -> bool {
+        let is_kept =
+            matches!(self.stores.get(index), Some(State::Seen(seen)) if seen.contains(id));
+        let is_this = |change: &Change| matches!(change, Change::Saw { store, id: saw, .. } if *store == index && *saw == id);
+        is_kept || self.writes.changes.iter().any(is_this)
     }
 
     fn entries(&self, index: usize) -> Option<&KeyValueStore> {

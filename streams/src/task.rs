@@ -407,6 +407,16 @@ impl Task {
         self.stores.iter().enumerate().map(|(index, store)| (index, &store.topic, store.kind))
     }
 
+    /// Between the last record fetched and this offset is none. The next commit goes past it: what a
+    /// transaction leaves at the end of a partition would otherwise look like a record that was not
+    /// read, and like a lost one as soon as retention deletes it.
+    pub(crate) fn passed(&mut self, input: usize, offset: i64) {
+        let Some(input) = self.inputs.get_mut(input) else { return };
+        if input.offsets.passed(offset) {
+            input.is_touched = true;
+        }
+    }
+
     fn fetched(&mut self, input_index: usize, record: RawRecord) {
         let Some(input) = self.inputs.get_mut(input_index) else { return };
         match input.offsets.fetched(record.position.offset) {

@@ -18,7 +18,7 @@ use super::{
     inputs, internal_topics,
     launch::StartError,
     positions::Positions,
-    producer::Producer,
+    producer::{self, Producer},
     queries::{self, Asked, Asking},
     telemetry,
     thread::{Ending, RECORDS_A_ROUND_MAX, Rejoins, StreamThread},
@@ -38,6 +38,9 @@ use crate::{
 /// How often a topic that is missing is looked for, and how long between.
 const LOOKS_MAX: u32 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How soon a thread that rests before another beginning notices that it is told to stop.
+const REST_STEP: Duration = Duration::from_millis(100);
 
 /// Runs a future on a runtime of its own; calls of asynchronous processors run there too.
 pub(super) fn block_on<T>(
@@ -63,7 +66,8 @@ pub(super) fn settings(args: StreamsArgs, topology: &Topology) -> Result<Setting
         run_id: args.run_id,
         state_dir: args.state_dir,
         guarantee: declared.and_then(|app| app.guarantee).unwrap_or(Guarantee::AtLeastOnce),
-        commit_interval: args.commit_interval.unwrap_or(profile.commit_interval),
+        commit_interval: Some(args.commit_interval.unwrap_or(profile.commit_interval)),
+        transaction_timeout: producer::TRANSACTION_TIMEOUT,
         session_timeout: profile.session_timeout,
         drain_timeout: args.drain_timeout,
         http_listen: Some(args.http_listen),
@@ -174,6 +178,20 @@ struct Start {
 }
 
 impl Start {
+    /// Waits before another thread begins, alive and not ready.
+    fn rest(&self, rest: Duration, state: &State) {
+        let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
+        let until = self.clock.now().saturating_add(rest);
+        while !state.is_stopping() && self.clock.now() < until {
+            state.beat(self.clock.now(), false);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a stream thread, outside the async runtime"
+            )]
+            std::thread::sleep(REST_STEP);
+        }
+    }
+
     /// Runs a thread, and another one in its place where that is the right answer to its end.
     fn run_threads(
         &self,
@@ -197,7 +215,7 @@ impl Start {
             metrics,
             names,
             retry: RetryPolicy::default(),
-            commit_interval: self.settings.commit_interval,
+            commit_interval: self.settings.commit_interval(),
             guarantee: self.settings.guarantee,
             is_durable: self.directory.is_some(),
             seed: fastrand::u64(..),
@@ -206,7 +224,8 @@ impl Start {
         loop {
             let Some(thread) = self.thread(environment.clone(), state)? else { return Ok(()) };
             let Err(ending) = thread.run() else { return Ok(()) };
-            if state.is_stopping() || !rejoins.allow(&ending, self.clock.now()) {
+            let rest = rejoins.allow(&ending, self.clock.now());
+            let Some(rest) = rest.filter(|_| !state.is_stopping()) else {
                 return Err(StartError::Halted(match ending {
                     Ending::Halt(halt) => halt,
                     Ending::Again(message) => {
@@ -214,8 +233,9 @@ impl Start {
                         Halt { place, position: None, message }
                     }
                 }));
-            }
-            tracing::warn!(?ending, "beginning again from what is committed");
+            };
+            tracing::warn!(?ending, ?rest, "beginning again from what is committed");
+            self.rest(rest, state);
         }
     }
 
@@ -232,7 +252,8 @@ impl Start {
         let guarantees: Vec<_> =
             topology.subs.iter().map(|sub| sub.guarantee(settings.guarantee)).collect();
         let transactional = if guarantees.contains(&Guarantee::ExactlyOnce) {
-            let producer = Producer::transactional(servers, &client_id, &client_id)?;
+            let timeout = settings.transaction_timeout;
+            let producer = Producer::transactional(servers, &client_id, &client_id, timeout)?;
             match producer.init(|| state.is_stopping()) {
                 Ok(()) => Some(producer),
                 Err(_) if state.is_stopping() => return Ok(None),

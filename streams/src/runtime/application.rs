@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{GroupProtocol, StartError, app, telemetry};
+use super::{GroupProtocol, StartError, app, producer::TRANSACTION_TIMEOUT, telemetry};
 use crate::{
     metrics::Metrics, names::Names, topology::Topology, topology_file::Guarantee, wire::Schemas,
 };
@@ -16,6 +16,10 @@ pub(super) enum SchemaSource {
     Given(Arc<dyn Schemas>),
 }
 
+/// How often transactions are committed, and offsets alone, where nothing else is asked for.
+const TRANSACTION_INTERVAL: Duration = Duration::from_millis(100);
+const OFFSETS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What an application runs with.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -24,7 +28,9 @@ pub(super) struct Settings {
     pub(super) run_id: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) guarantee: Guarantee,
-    pub(super) commit_interval: Duration,
+    /// By the guarantee where it is not set.
+    pub(super) commit_interval: Option<Duration>,
+    pub(super) transaction_timeout: Duration,
     pub(super) session_timeout: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) http_listen: Option<SocketAddr>,
@@ -43,7 +49,8 @@ impl Default for Settings {
             run_id: None,
             state_dir: None,
             guarantee: Guarantee::AtLeastOnce,
-            commit_interval: Duration::from_millis(100),
+            commit_interval: None,
+            transaction_timeout: TRANSACTION_TIMEOUT,
             session_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             http_listen: None,
@@ -56,6 +63,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(super) fn commit_interval(&self) -> Duration {
+        self.commit_interval.unwrap_or(match self.guarantee {
+            Guarantee::ExactlyOnce => TRANSACTION_INTERVAL,
+            Guarantee::AtLeastOnce => OFFSETS_INTERVAL,
+        })
+    }
+
     pub(super) fn names(&self, topology: &Topology) -> Names {
         let sinks = topology.subs.iter().flat_map(|sub| &sub.sinks);
         Names::new(self.run_id.clone(), sinks.map(|sink| sink.topic.clone()).collect())
@@ -68,16 +82,15 @@ impl Settings {
 /// missing are made (`<app>-<store>-changelog`, `<app>-dlq`); sources and sinks have to be there.
 ///
 /// ```no_run
-/// # fn topology() -> Result<streams::Topology, streams::topology::Error> { unimplemented!() }
 /// use streams::{Application, Guarantee};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// Application::new(topology()?)
+/// # fn run(topology: streams::Topology) -> Result<(), streams::StartError> {
+/// Application::new(topology)
 ///     .bootstrap_servers("127.0.0.1:9092")
 ///     .guarantee(Guarantee::ExactlyOnce)
 ///     .state_dir("/var/lib/summer")
-///     .run()?;
-/// # Ok(()) }
+///     .run()
+/// # }
 /// ```
 pub struct Application {
     topology: Topology,
@@ -120,10 +133,21 @@ impl Application {
         self
     }
 
-    /// How often offsets, or transactions, are committed; 100 ms unless set.
+    /// How often offsets, or transactions, are committed, from one to the next. Unless set: 100 ms
+    /// exactly once, as nobody sees an output before; 1 s at least once, as outputs do not wait and
+    /// each commit holds the thread for some milliseconds.
     #[must_use]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
-        self.settings.commit_interval = interval;
+        self.settings.commit_interval = Some(interval);
+        self
+    }
+
+    /// How long a transaction may stay open before the broker aborts it, 30 s unless set: what a
+    /// process that hangs may hold its readers up for. Longer than the commit interval, and at most
+    /// what the broker allows (`transaction.max.timeout.ms`).
+    #[must_use]
+    pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.transaction_timeout = timeout;
         self
     }
 

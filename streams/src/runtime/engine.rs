@@ -34,6 +34,7 @@ use crate::{
         transaction::Transaction,
     },
     topology::Topology,
+    wire::EncodeError,
 };
 
 use calls::Answer;
@@ -150,26 +151,27 @@ impl Engine {
         self.has_joined = true;
         // Whoever holds partitions through a rebalance holds them under the new generation too.
         self.membership = consumer.group_metadata();
-        let now = self.now();
         for (topic, partition) in partitions {
             let Some(sub) = self.sub_of(topic) else { continue };
-            let key = (sub, *partition);
-            if self.tasks.contains_key(&key) {
+            if self.tasks.contains_key(&(sub, *partition)) {
                 continue;
             }
-            match Task::new(&self.topology, sub, *partition, &self.environment, now) {
-                Ok(task) => {
-                    self.generation = self.generation.saturating_add(1);
-                    let owner = Owner { sub, partition: *partition, generation: self.generation };
-                    self.owners.insert(slot(owner), owner);
-                    let running =
-                        Running { owner, task, is_restored: false, kept: None, commit: None };
-                    self.tasks.insert(key, running);
-                }
-                Err(error) => self.stop("assign", &error.to_string()),
+            if let Err(error) = self.add_task(sub, *partition) {
+                self.stop("assign", &error.to_string());
             }
         }
         self.count_tasks();
+    }
+
+    fn add_task(&mut self, sub: usize, partition: i32) -> Result<Owner, EncodeError> {
+        let now = self.now();
+        let task = Task::new(&self.topology, sub, partition, &self.environment, now)?;
+        self.generation = self.generation.saturating_add(1);
+        let owner = Owner { sub, partition, generation: self.generation };
+        self.owners.insert(slot(owner), owner);
+        let running = Running { owner, task, is_restored: false, kept: None, commit: None };
+        self.tasks.insert((sub, partition), running);
+        Ok(owner)
     }
 
     /// One round: what came back, what is due, what is asked for.

@@ -228,7 +228,19 @@ fn json(status: StatusCode, said: String) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::percent_decoded;
+    use super::{STUCK_AFTER_MS, State, percent_decoded};
+
+    #[test]
+    fn stuck_after_a_minute_without_a_round_and_alive_again_with_the_next() {
+        let state = State::default();
+        // not ready, held by an operator, waiting for whatever: none of it is being stuck
+        state.hold(true);
+        state.beat(1_000, false);
+        assert!(state.is_alive(1_000 + STUCK_AFTER_MS - 1));
+        assert!(!state.is_alive(1_000 + STUCK_AFTER_MS));
+        state.beat(1_000 + STUCK_AFTER_MS, false);
+        assert!(state.is_alive(1_000 + STUCK_AFTER_MS));
+    }
 
     #[test]
     fn keys_are_decoded_or_refused() {

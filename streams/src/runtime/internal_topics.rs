@@ -21,7 +21,11 @@ pub(super) async fn create(
     for topic in wanted(topology, names, &there, replication) {
         if !there.contains_key(&topic.name) {
             admin.create(&topic).await?;
-            tracing::info!(topic = topic.name, partitions = topic.partitions, "internal topic made");
+            tracing::info!(
+                topic = topic.name,
+                partitions = topic.partitions,
+                "internal topic made"
+            );
         }
     }
     Ok(())

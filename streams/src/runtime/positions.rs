@@ -1,7 +1,8 @@
-//! Asks for the ends of changelogs, beside the stream thread.
+//! How far things are: every second the client is asked how far it has read, and, beside the stream
+//! thread, the broker where changelogs end.
 //!
-//! Everything below an end is from a transaction that is decided (or was acknowledged), so the state
-//! directory that is written next holds it: a restart reads on from there.
+//! Everything below an end of a changelog is from a transaction that is decided (or was
+//! acknowledged), so the state directory that is written next holds it: a restart reads on from there.
 
 use std::{
     sync::{
@@ -13,7 +14,10 @@ use std::{
 
 use rdkafka::{ClientConfig, consumer::BaseConsumer, error::KafkaError};
 
-use super::engine::{Engine, Owner};
+use super::{
+    engine::{Engine, Owner},
+    group::Consumer,
+};
 use crate::{native, record::Timestamp};
 
 /// How often the ends are asked for: what a restart reads again is about this much.
@@ -60,7 +64,7 @@ impl Positions {
     }
 
     /// Takes an answer that has come, or asks when it is time.
-    pub(super) fn turn(&mut self, engine: &mut Engine) {
+    pub(super) fn turn(&mut self, engine: &mut Engine, consumer: &Consumer) {
         if let Ok(answered) = self.answers.try_recv() {
             self.is_waiting = false;
             set(engine, answered);
@@ -70,6 +74,7 @@ impl Positions {
             return;
         }
         self.asked_at = now;
+        engine.pass_what_is_no_record(consumer);
         let asked = engine.changelogs();
         if !asked.is_empty() {
             self.is_waiting = self.requests.send(asked).is_ok();

@@ -40,9 +40,10 @@ const TRANSACTION_LINGER_MS: &str = "25";
 /// How long one call of a transaction may hold the thread, which has a group to answer to.
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a transaction may stay open before the broker aborts it and fences us. Well above the
-/// longest pause of a healthy process; a group that lost us waits this long for our open one.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a transaction may stay open before the broker aborts it and fences us, unless set. Well
+/// above the longest pause of a healthy process; a group that lost us waits this long for our open
+/// one.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What became of a record, by the number it was sent with.
 pub(super) struct Delivery {
@@ -110,11 +111,12 @@ impl Producer {
         servers: &str,
         client_id: &str,
         transactional_id: &str,
+        timeout: Duration,
     ) -> Result<Self, KafkaError> {
         let mut config = base(servers, client_id);
         config
             .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+            .set("transaction.timeout.ms", timeout.as_millis().to_string())
             .set("delivery.report.only.error", "true")
             .set("linger.ms", TRANSACTION_LINGER_MS);
         Self::of(&config)

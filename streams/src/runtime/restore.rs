@@ -5,6 +5,8 @@
 //! input. A changelog without a committed offset, or a committed offset outside what the topic
 //! still holds, stops the application: guessing would lose or repeat money.
 
+mod pace;
+
 use std::{
     sync::{Arc, mpsc::SyncSender},
     time::Duration,
@@ -16,6 +18,8 @@ use rdkafka::{
     error::KafkaError,
     message::{BorrowedMessage, Headers as _},
 };
+
+pub(super) use pace::{Pace, Reached};
 
 use super::engine::{Beginning, Owner};
 use crate::{
@@ -31,8 +35,10 @@ use crate::{
 /// How long one question to the broker may take before it is asked again.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a question is asked before the restore is given up.
-const ASK_TRIES: u32 = 24;
+/// How often a question is asked before the restore is given up, and how long between. A broker that
+/// starts may refuse at once what it will answer a minute later: together at least five minutes.
+const ASK_TRIES: u32 = 300;
+const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Changes handed over at once.
 const BATCH: usize = 2_000;
@@ -61,8 +67,8 @@ pub(super) struct Restored {
 
 /// What the restoring thread reports.
 pub(super) enum Progress {
-    /// Changes, in order.
-    Changes(Owner, Vec<Saved>),
+    /// Changes, in order, and how many offsets are still to be read.
+    Changes(Owner, Vec<Saved>, i64),
     /// All of it is handed over.
     Done(Owner, Restored),
     /// The directory's state does not fit the changelogs, for this reason.
@@ -102,6 +108,13 @@ pub(super) enum RestoreError {
         kept: i64,
         committed: Option<i64>,
     },
+    #[error(
+        "changelog `{changelog}` partition {partition} ends at {high}, but the state directory has it \
+         up to {kept}: the changelog was made anew or has lost its end, and the directory alone has \
+         that state; put the changelog back, or begin anew (delete the state directory, the \
+         changelogs and the group's offsets, then `bankstream topology apply`)"
+    )]
+    ChangelogBehind { changelog: Arc<str>, partition: i32, kept: i64, high: i64 },
     #[error(transparent)]
     Changelog(#[from] ChangelogError),
 }
@@ -135,8 +148,14 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
     for (store, changelog, kind) in &plan.changelogs {
         let (low, high) = ask(|| reader.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?;
         let kept = plan.beginning.positions.get(*store).copied().flatten();
-        if let Some(why) = kept.and_then(|kept| stale(plan, changelog, *kind, kept, low, high)) {
-            return Ok(Found::Stale(why));
+        if let Some(kept) = kept {
+            if kept > high {
+                let changelog = Arc::clone(changelog);
+                return Err(RestoreError::ChangelogBehind { changelog, partition, kept, high });
+            }
+            if let Some(why) = stale(plan, changelog, *kind, kept, low, high) {
+                return Ok(Found::Stale(why));
+            }
         }
         restored.ends.push((*store, high));
         let from = kept.unwrap_or(low).max(low);
@@ -158,7 +177,13 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
             kind: *kind,
             from,
             high,
+            behind: 0,
         });
+    }
+    let mut behind = 0_i64;
+    for reading in readings.iter_mut().rev() {
+        reading.behind = behind;
+        behind = behind.saturating_add(reading.high.saturating_sub(reading.from));
     }
     for reading in &readings {
         if !read(&reader, plan, reading, &mut restored, progress)? {
@@ -240,11 +265,6 @@ fn stale(
     low: i64,
     high: i64,
 ) -> Option<String> {
-    if kept > high {
-        return Some(format!(
-            "changelog `{changelog}` ends at {high}, before {kept}: it was made anew"
-        ));
-    }
     // Ids of a dedupe store are deleted when their time is over; nothing else may be missing.
     if kept < low && !matches!(kind, StoreKind::Seen { .. }) {
         return Some(format!("changelog `{changelog}` begins at {low}, after {kept}"));
@@ -261,6 +281,8 @@ struct Reading {
     kind: StoreKind,
     from: i64,
     high: i64,
+    /// Offsets of the changelogs that are read after it.
+    behind: i64,
 }
 
 /// Reads a changelog until the reader's position reaches its end; `false` when nobody listens.
@@ -272,7 +294,7 @@ fn read(
     progress: &SyncSender<Progress>,
 ) -> Result<bool, RestoreError> {
     let partition = plan.owner.partition;
-    let Reading { store, changelog, kind, from, high } = reading;
+    let Reading { store, changelog, kind, from, high, behind } = reading;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(changelog, partition, Offset::Offset(*from))?;
     reader.assign(&list)?;
@@ -284,8 +306,12 @@ fn read(
     };
     let mut batch = Vec::new();
     let mut skipped = std::collections::HashSet::new();
+    let mut is_failing = false;
+    let mut next = *from;
     let is_heard = loop {
-        let is_at_end = match reader.poll(Duration::from_millis(50)) {
+        let polled = reader.poll(Duration::from_millis(50));
+        let was_failing = std::mem::replace(&mut is_failing, matches!(polled, Some(Err(_))));
+        let is_at_end = match polled {
             Some(Ok(message)) => {
                 let record = raw(&message, Arc::clone(changelog));
                 entries(&record, *kind, is_handled, |entry| {
@@ -296,10 +322,14 @@ fn read(
                         skipped.insert(entry.key);
                     }
                 })?;
-                record.position.offset.saturating_add(1) >= *high
+                next = record.position.offset.saturating_add(1);
+                next >= *high
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, changelog = &**changelog, "restore");
+                // A broker that is away is told of many times a second.
+                if !was_failing {
+                    tracing::warn!(%error, changelog = &**changelog, partition, "restore");
+                }
                 false
             }
             None => {
@@ -311,7 +341,9 @@ fn read(
         };
         if batch.len() >= BATCH || is_at_end {
             let full = std::mem::take(&mut batch);
-            if progress.send(Progress::Changes(plan.owner, full)).is_err() {
+            let left = if is_at_end { 0 } else { high.saturating_sub(next) };
+            let left = left.saturating_add(*behind);
+            if progress.send(Progress::Changes(plan.owner, full, left)).is_err() {
                 break false;
             }
         }
@@ -345,8 +377,12 @@ fn ask<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError>
     loop {
         match question() {
             Err(error) if tries < ASK_TRIES => {
-                tracing::warn!(%error, "restore: asking again");
+                if tries == 0 {
+                    tracing::warn!(%error, "restore: asking until there is an answer");
+                }
                 tries += 1;
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own")]
+                std::thread::sleep(ASK_PAUSE);
             }
             answer => return answer,
         }

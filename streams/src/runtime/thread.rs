@@ -1,6 +1,7 @@
 //! The stream thread: polls, feeds, carries out.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -20,11 +21,11 @@ use super::{
     health::State,
     positions::Positions,
     queries::{self, Asked},
-    restore::{self, Plan, Progress, Restored},
+    restore::{self, Pace, Plan, Progress, Reached, Restored},
 };
 use crate::{
     disk::OpenError,
-    native::BatchReader,
+    native::{BatchReader, FetchError},
     record::Timestamp,
     task::{Halt, Saved},
 };
@@ -48,32 +49,45 @@ const RESTORES_MAX: usize = 4;
 const FENCED: &str = "another process has joined the group under this instance's name; give one of \
                       them another --instance (BANKSTREAM_INSTANCE)";
 
-/// How long a rejoin counts, and how many there may be in that time before a fence is believed.
+/// How long a new beginning counts, and how many joins there may be in that time before a fence is
+/// believed.
 const REJOIN_WINDOW_MS: Timestamp = 300_000;
 const REJOINS_MAX: usize = 5;
 
-/// Which halts are answered by a new thread, as a restart of the process would answer them.
+/// The longest pause before a thread is made anew.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// Which endings are answered by a new thread, as a restart of the process would answer them.
 ///
-/// A member that lost its connection while it joined (a broker that restarts) is fenced by its own
-/// second try, and the broker says the same of that as of a namesake. So it joins again. Two
-/// processes under one name fence each other at once and again: the one that has joined too often
-/// in a short time stops.
+/// A producer that is fenced or took too long begins again as often as it takes, after a pause that
+/// grows while it happens often. A member that lost its connection while it joined (a broker that
+/// restarts) is fenced by its own second try, and the broker says the same of that as of a namesake.
+/// So it joins again. Two processes under one name fence each other at once and again: the one that
+/// has joined too often in a short time stops.
 #[derive(Debug, Default)]
-pub(super) struct Rejoins(Vec<Timestamp>);
+pub(super) struct Rejoins {
+    joined: Vec<Timestamp>,
+    begun: Vec<Timestamp>,
+}
 
 impl Rejoins {
-    /// Whether this ending is answered by beginning again; counts it when it is.
-    pub(super) fn allow(&mut self, ending: &Ending, now: Timestamp) -> bool {
-        self.0.retain(|at| now.saturating_sub(*at) < REJOIN_WINDOW_MS);
-        let is_passing = match ending {
-            Ending::Halt(halt) => halt.message == FENCED,
-            Ending::Again(_) => true,
+    /// After which pause this ending is answered by beginning again, if it is; counts it.
+    pub(super) fn allow(&mut self, ending: &Ending, now: Timestamp) -> Option<Duration> {
+        let (counted, max) = match ending {
+            Ending::Halt(halt) if halt.message == FENCED => (&mut self.joined, REJOINS_MAX),
+            Ending::Halt(_) => return None,
+            Ending::Again(_) => (&mut self.begun, usize::MAX),
         };
-        let is_allowed = is_passing && self.0.len() < REJOINS_MAX;
-        if is_allowed {
-            self.0.push(now);
+        counted.retain(|at| now.saturating_sub(*at) < REJOIN_WINDOW_MS);
+        if counted.len() >= max {
+            return None;
         }
-        is_allowed
+        let rest = counted.len().checked_sub(1).map(|doublings| {
+            let doublings = u32::try_from(doublings.min(10)).unwrap_or_default();
+            Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(doublings)).min(REST_MAX)
+        });
+        counted.push(now);
+        Some(rest.unwrap_or_default())
     }
 }
 
@@ -97,7 +111,7 @@ pub(super) struct StreamThread {
     servers: String,
     group_id: String,
     restores: (SyncSender<Progress>, Receiver<Progress>),
-    restoring: Vec<Owner>,
+    restoring: BTreeMap<Owner, Pace>,
     /// Since when a state directory is somebody else's.
     locked_since: Option<Timestamp>,
 }
@@ -115,7 +129,7 @@ impl StreamThread {
         group_id: String,
     ) -> Self {
         let restores = sync_channel(RESTORED_BATCHES_MAX);
-        let restoring = Vec::new();
+        let restoring = BTreeMap::new();
         Self {
             reader,
             consumer,
@@ -149,6 +163,7 @@ impl StreamThread {
             }
         }
         let mut engine = lock(&self.engine);
+        engine.pass_what_is_no_record(&self.consumer);
         let keys: Vec<_> = engine.tasks.keys().copied().collect();
         engine.close(&keys, &self.consumer);
         self.positions.ask_now(&mut engine);
@@ -177,17 +192,17 @@ impl StreamThread {
                     let now = *now.get_or_insert_with(|| engine.now());
                     engine.deliver(&fetched, &self.consumer, now);
                 }
-                Err(error) => failed.push(error.source),
+                Err(error) => failed.push(error),
             });
         }
         for error in failed {
-            self.poll_failed(&error);
+            self.fetch_failed(&error);
         }
         self.begin_restores();
         self.take_restored();
         let mut engine = lock(&self.engine);
         engine.pump(&self.consumer);
-        self.positions.turn(&mut engine);
+        self.positions.turn(&mut engine, &self.consumer);
         queries::answer_all(&engine, &self.asked);
     }
 
@@ -200,11 +215,26 @@ impl StreamThread {
                     let (topic, partition) = (message.topic(), message.partition());
                     let back = Offset::Offset(message.offset());
                     if let Err(error) = self.consumer.seek(topic, partition, back, SEEK_TIMEOUT) {
-                        lock(&self.engine).stop("consumer", &format!("seeking back: {error}"));
+                        // A new thread reads from what is committed.
+                        let why = format!("{topic}/{partition}: seeking back: {error}");
+                        lock(&self.engine).again.get_or_insert(why);
                     }
                 }
                 Err(error) => self.poll_failed(&error),
             }
+        }
+    }
+
+    /// The client's batches count an error of a partition as a record: its position is one further
+    /// than what was read, and a pause would go on from there. So it is told where to go on.
+    fn fetch_failed(&self, error: &FetchError) {
+        self.poll_failed(&error.source);
+        let Some(topic) = &error.topic else { return };
+        let mut engine = lock(&self.engine);
+        let Some(next) = engine.next_offset(topic, error.partition) else { return };
+        let sought = self.consumer.seek(topic, error.partition, Offset::Offset(next), SEEK_TIMEOUT);
+        if let Err(error) = sought {
+            engine.again.get_or_insert(format!("{topic}: seeking back after an error: {error}"));
         }
     }
 
@@ -239,7 +269,7 @@ impl StreamThread {
     fn begin_restores(&mut self) {
         let mut engine = lock(&self.engine);
         for owner in engine.unrestored() {
-            if self.restoring.contains(&owner) || self.restoring.len() >= RESTORES_MAX {
+            if self.restoring.contains_key(&owner) || self.restoring.len() >= RESTORES_MAX {
                 continue;
             }
             let beginning = match engine.open_directory(owner) {
@@ -271,7 +301,9 @@ impl StreamThread {
                 .name("restore".to_owned())
                 .spawn(move || restore::run(&plan, &progress));
             match spawned {
-                Ok(_) => self.restoring.push(owner),
+                Ok(_) => {
+                    self.restoring.insert(owner, Pace::new(engine.now()));
+                }
                 Err(error) => engine.stop("restore", &format!("cannot start a thread: {error}")),
             }
         }
@@ -283,8 +315,15 @@ impl StreamThread {
         while let Ok(report) = self.restores.1.try_recv() {
             let mut engine = lock(&self.engine);
             match report {
-                Progress::Changes(owner, changes) => {
+                Progress::Changes(owner, changes, left) => {
                     let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+                    let pace = self.restoring.get_mut(&owner);
+                    if let Some(Reached { changes, left, seconds }) =
+                        pace.and_then(|pace| pace.more(changes.len(), left, engine.now()))
+                    {
+                        let (sub, partition) = (owner.sub, owner.partition);
+                        tracing::info!(sub, partition, changes, left, seconds, "restoring");
+                    }
                     engine.environment.metrics.restore_records_total.inc_by(count);
                     engine.keep_restored(owner, &changes);
                     if let Some(running) = engine.task(owner) {
@@ -294,7 +333,7 @@ impl StreamThread {
                     }
                 }
                 Progress::Done(owner, restored) => {
-                    self.restoring.retain(|restoring| *restoring != owner);
+                    self.restoring.remove(&owner);
                     self.begin(&mut engine, owner, restored);
                 }
                 Progress::Stale(owner, why) => {
@@ -302,11 +341,11 @@ impl StreamThread {
                         why,
                         "the state directory is not used; restoring from the changelogs"
                     );
-                    self.restoring.retain(|restoring| *restoring != owner);
+                    self.restoring.remove(&owner);
                     engine.renew_directory(owner);
                 }
                 Progress::Failed(owner, error) => {
-                    self.restoring.retain(|restoring| *restoring != owner);
+                    self.restoring.remove(&owner);
                     if engine.task(owner).is_some() {
                         engine.stop("restore", &crate::disposition::chain(&error));
                     }
@@ -356,6 +395,8 @@ fn may_wait(locked_since: &mut Option<Timestamp>, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Ending, FENCED, Halt, REJOIN_WINDOW_MS, REJOINS_MAX, Rejoins};
 
     fn halt(message: &str) -> Ending {
@@ -367,14 +408,29 @@ mod tests {
     fn a_fenced_instance_joins_again_but_not_without_end() {
         let mut rejoins = Rejoins::default();
         for _ in 0..REJOINS_MAX {
-            assert!(rejoins.allow(&halt(FENCED), 1_000));
+            assert!(rejoins.allow(&halt(FENCED), 1_000).is_some());
         }
-        assert!(!rejoins.allow(&halt(FENCED), 1_000), "a namesake, then");
-        assert!(rejoins.allow(&halt(FENCED), 1_000 + REJOIN_WINDOW_MS), "long ago does not count");
+        assert_eq!(rejoins.allow(&halt(FENCED), 1_000), None, "a namesake, then");
+        let later = 1_000 + REJOIN_WINDOW_MS;
+        assert_eq!(rejoins.allow(&halt(FENCED), later), Some(Duration::ZERO), "long ago is over");
+    }
+
+    #[test]
+    fn a_lost_producer_begins_again_at_once_then_ever_later_and_without_end() {
+        let mut rejoins = Rejoins::default();
+        let lost = Ending::Again("fenced".to_owned());
+        let mut rests = Vec::new();
+        for _ in 0..20 {
+            rests.push(rejoins.allow(&lost, 1_000).expect("it begins again").as_secs());
+        }
+        assert_eq!(rests.get(..8), Some(&[0, 1, 2, 4, 8, 16, 30, 30][..]));
+        assert_eq!(rests.last(), Some(&30));
+        let later = 1_000 + REJOIN_WINDOW_MS;
+        assert_eq!(rejoins.allow(&lost, later), Some(Duration::ZERO), "long ago is over");
     }
 
     #[test]
     fn no_other_halt_is_passed_over() {
-        assert!(!Rejoins::default().allow(&halt("the token is refused"), 1_000));
+        assert_eq!(Rejoins::default().allow(&halt("the token is refused"), 1_000), None);
     }
 }

@@ -49,6 +49,16 @@ impl OffsetTracker {
         Fetched::New
     }
 
+    /// There is no record between the last one fetched and this offset. Whether that moved the offset
+    /// that may be committed.
+    pub(crate) fn passed(&mut self, offset: i64) -> bool {
+        if self.next.is_none_or(|next| next >= offset) {
+            return false;
+        }
+        self.next = Some(offset);
+        self.open.is_empty()
+    }
+
     /// A record is finished.
     pub(crate) fn finished(&mut self, offset: i64) {
         if self.open.front().is_some_and(|(first, _)| *first == offset) {
@@ -148,6 +158,28 @@ mod tests {
         assert_eq!(tracker.fetched(4), Fetched::New);
         assert_eq!(tracker.fetched(4), Fetched::Again);
         assert_eq!(tracker.fetched(9), Fetched::New);
+    }
+
+    #[test]
+    fn offsets_without_records_are_passed_over_behind_the_last_record_and_not_before() {
+        let mut tracker = OffsetTracker::default();
+        assert!(!tracker.passed(4), "nothing has begun");
+        tracker.begin(4, &FinishedAhead::default());
+        assert!(!tracker.passed(4));
+        assert!(tracker.passed(5));
+        assert_eq!(tracker.watermark(), Some(5));
+        tracker.fetched(5);
+        assert!(!tracker.passed(7), "the record is not finished");
+        assert_eq!(tracker.watermark(), Some(5));
+        tracker.finished(5);
+        assert_eq!(tracker.watermark(), Some(7));
+        // handled again after an abort, and the same ends
+        tracker.reopen([5]);
+        assert_eq!(tracker.watermark(), Some(5));
+        assert!(!tracker.passed(6), "an end that was told of before");
+        tracker.finished(5);
+        assert_eq!(tracker.watermark(), Some(7));
+        assert_eq!(tracker.fetched(7), Fetched::New);
     }
 
     proptest! {

@@ -305,8 +305,10 @@ impl Task {
             // Lost with a broker, or purged by an abort that is under way: the transaction cannot be
             // committed without it, and the next one makes it again.
             (_, Disposition::Halt | Disposition::Retry(_)) if self.is_transactional() => {
-                tracing::warn!(error = failure.message, "a record of the transaction was lost");
-                self.is_abort_wanted = true;
+                // Each of its records says the same.
+                if !std::mem::replace(&mut self.is_abort_wanted, true) {
+                    tracing::warn!(error = failure.message, "a record of the transaction was lost");
+                }
             }
             (Purpose::Output(Some(record)), Disposition::DeadLetter) => {
                 let input = self.inputs.iter().find(|input| input.topic == record.position.topic);

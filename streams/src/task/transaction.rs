@@ -201,6 +201,8 @@ impl Transaction {
             self.at = now.saturating_add(self.interval_ms);
             return self.failed(error, Phase::Idle);
         }
+        // From one commit to the next, however long it takes: what is sent meanwhile has waited too.
+        self.at = now.saturating_add(self.interval_ms);
         let mut points = Vec::new();
         let mut offsets = Vec::new();
         for task in tasks.iter_mut() {
@@ -232,7 +234,6 @@ impl Transaction {
                     let own = own.map(|(_, input, point)| (*input, point.clone())).collect();
                     task.transaction_committed(own);
                 }
-                self.at = now.saturating_add(self.interval_ms);
                 Progress::Committed
             }
             Err(error) => self.failed(error, Phase::Offsets(points)),

@@ -78,7 +78,7 @@ impl Engine {
                 Progress::Aborted => {
                     self.environment.metrics.transactions_aborted_total.inc();
                     self.membership = consumer.group_metadata();
-                    self.unsent.clear();
+                    self.forget_unsent_of_transaction();
                     return;
                 }
                 Progress::Fatal(reason) => {
@@ -87,6 +87,16 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Records that an aborted transaction did not get round to: its tasks make them again. Those of
+    /// tasks outside transactions still have to go.
+    fn forget_unsent_of_transaction(&mut self) {
+        let tasks = &self.tasks;
+        self.unsent.retain(|(owner, ..)| {
+            let running = tasks.get(&(owner.sub, owner.partition));
+            running.is_some_and(|r| r.owner == *owner && !r.task.is_transactional())
+        });
     }
 
     fn step_transaction(&mut self) -> Progress {
@@ -103,5 +113,89 @@ impl Engine {
             .collect();
         let producer = &mut Transactions { producer, group };
         self.transaction.step(&mut tasks, producer, is_handed_over, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, sync::Arc, time::Duration};
+
+    use super::Engine;
+    use crate::{
+        Context, Fault, Processor, Record,
+        clock::SystemClock,
+        metrics::Metrics,
+        names::Names,
+        native::Forwarding,
+        record::{Headers, Outgoing},
+        runtime::engine::Equipment,
+        task::{Environment, RetryPolicy, SendId},
+        topology::{Effects, Topology},
+        topology_file::Guarantee,
+        wire::FixedSchemas,
+    };
+
+    struct Nothing;
+
+    impl Processor for Nothing {
+        type Key = String;
+        type Value = i64;
+        type Error = Fault;
+
+        fn process(&mut self, _: &mut Context<'_>, _: &Record<String, i64>) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    fn engine(handle: tokio::runtime::Handle) -> Engine {
+        let mut builder = Topology::builder("mixed");
+        for (name, effects) in [("decide", Effects::None), ("tell", Effects::Write)] {
+            let mut sub = builder.sub_topology(name, effects);
+            let source = sub.source(name, name);
+            sub.processor(name, &source, || Nothing);
+        }
+        let environment = Environment {
+            schemas: Arc::new(FixedSchemas::new()),
+            schema_ids: HashMap::new(),
+            metrics: Metrics::new("mixed").unwrap(),
+            names: Names::default(),
+            retry: RetryPolicy::default(),
+            commit_interval: Duration::from_millis(100),
+            guarantee: Guarantee::ExactlyOnce,
+            is_durable: false,
+            seed: 1,
+        };
+        let equipment = Equipment {
+            plain: None,
+            transactional: None,
+            clock: Arc::new(SystemClock),
+            handle,
+            waker: Forwarding::default().waker(),
+            drain_timeout: Duration::ZERO,
+            calls: Arc::new(tokio::sync::Semaphore::new(1)),
+            directory: None,
+        };
+        Engine::new(Arc::new(builder.build().unwrap()), environment, equipment)
+    }
+
+    #[test]
+    fn an_abort_takes_back_only_what_its_transaction_was_to_send() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut engine = engine(runtime.handle().clone());
+        let [decide, tell] = [0, 1].map(|sub| engine.add_task(sub, 0).unwrap());
+        let record = Outgoing {
+            topic: "t".into(),
+            partition: None,
+            key: None,
+            value: None,
+            timestamp: None,
+            headers: Headers::new(),
+        };
+        for owner in [decide, tell, decide] {
+            engine.unsent.push_back((owner, SendId(0), record.clone()));
+        }
+        engine.forget_unsent_of_transaction();
+        let left: Vec<_> = engine.unsent.iter().map(|(owner, ..)| *owner).collect();
+        assert_eq!(left, [tell]);
     }
 }

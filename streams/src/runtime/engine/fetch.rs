@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use rdkafka::{Offset, consumer::Consumer as _};
 
 use super::Engine;
 use crate::{
@@ -45,6 +46,27 @@ impl Engine {
             headers: headers(fetched),
         };
         running.task.handle(Event::Fetched { input, record }, now);
+    }
+
+    /// Tells the tasks how far the client has read. Between two batches everything it has read was
+    /// delivered, so what was not is no record: the marker of a transaction, or what an aborted one
+    /// left behind.
+    pub(in crate::runtime) fn pass_what_is_no_record(&mut self, consumer: &Consumer) {
+        let Ok(positions) = consumer.position() else { return };
+        for element in positions.elements() {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            let reader = self.readers.iter().find(|(topic, ..)| **topic == *element.topic());
+            let Some((sub, input)) = reader.map(|(_, sub, input)| (*sub, *input)) else { continue };
+            if let Some(running) = self.tasks.get_mut(&(sub, element.partition())) {
+                running.task.passed(input, offset);
+            }
+        }
+    }
+
+    /// The offset a partition's task expects next; `None` before it has begun.
+    pub(in crate::runtime) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
+        let (_, sub, input) = self.readers.iter().find(|(known, ..)| **known == *topic)?;
+        self.tasks.get(&(*sub, partition))?.task.next_offset(*input)
     }
 }
 
