@@ -5,6 +5,7 @@
 //! <dir>/topology.toml          a copy of the declaration: relative paths in it stay inside <dir>
 //! <dir>/schemas                a link to the project's
 //! <dir>/.bankstream/secrets/   what `webhook create` writes and the ingress reads
+//! <dir>/state/<instance>/      what the processors of that name keep: directories have one owner
 //! <dir>/logs/                  output of every program, one run back with `.1`
 //! ```
 use std::ffi::OsString;
@@ -153,6 +154,8 @@ impl Layout {
         let mut launch = self.launch(&format!("{app}-{instance}"), app);
         launch.args.extend(args.iter().map(OsString::from));
         launch.env.push(("BANKSTREAM_INSTANCE".to_owned(), instance.into()));
+        let state = self.dir.join("state").join(instance);
+        launch.env.push(("BANKSTREAM_STATE_DIR".to_owned(), state.into()));
         launch.env.push(("UP_API_URL".to_owned(), bank.api_url().into()));
         launch.env.push(("UP_API_TOKEN".to_owned(), SANDBOX_TOKEN.into()));
         let rules = |app: &str| self.project.join("processors").join(app).join("rules.toml");

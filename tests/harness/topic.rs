@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Headers as _;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -38,18 +39,28 @@ pub async fn read_all(bootstrap_servers: &str, topic: &str) -> anyhow::Result<Ve
     let consumer: BaseConsumer = client(bootstrap_servers)
         .set("group.id", "reader")
         .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
         .create()?;
     consumer.assign(&from)?;
-    let wanted: i64 = ends.values().map(|ends| ends.high.saturating_sub(ends.low)).sum();
-    let read = tokio::task::spawn_blocking(move || read(&consumer, wanted));
+    let open = ends.len();
+    let read = tokio::task::spawn_blocking(move || read(&consumer, open));
     read.await?
 }
 
-fn read(consumer: &BaseConsumer, wanted: i64) -> anyhow::Result<Vec<Consumed>> {
+/// Reads until `open` partitions have told of their ends: offsets do not tell how many records there
+/// are, since transactions leave markers between them.
+fn read(consumer: &BaseConsumer, mut open: usize) -> anyhow::Result<Vec<Consumed>> {
     let mut records = Vec::new();
-    while i64::try_from(records.len())? < wanted {
-        let message =
-            consumer.poll(ANSWER_TIMEOUT).context("records that are there do not come")??;
+    while open > 0 {
+        let polled = consumer.poll(ANSWER_TIMEOUT).context("records that are there do not come")?;
+        let message = match polled {
+            Err(KafkaError::PartitionEOF(_)) => {
+                open -= 1;
+                continue;
+            }
+            message => message?,
+        };
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         let headers = headers
             .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))

@@ -124,6 +124,11 @@ impl Summary {
         let known: HashSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
         let forged = totals.events.iter().filter(|id| !known.contains(id.as_str())).count();
         find(forged > 0, format!("{forged} events on the raw topic are not the bank's"));
+        let repeated = totals.repeated();
+        find(
+            !repeated.is_empty(),
+            format!("outputs that are there twice: {}", repeated.join(", ")),
+        );
         find(self.lag > 0, format!("{} records are not processed", self.lag));
         find(self.dead_letters > 0, format!("{} records are dead letters", self.dead_letters));
         find(totals.unreadable > 0, format!("{} records are not readable", totals.unreadable));

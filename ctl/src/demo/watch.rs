@@ -46,6 +46,8 @@ pub struct Totals {
     pub raw: u64,
     /// Changes of transactions.
     pub enriched: u64,
+    /// Outputs of decisions by what they are about; each belongs there once.
+    pub decided: BTreeMap<String, u64>,
     /// The latest comparison of each account.
     pub balances: BTreeMap<String, Balance>,
     /// Triggers fired, by id: a repeated record is the same trigger.
@@ -86,6 +88,8 @@ impl Watch {
             // No group is joined and nothing is committed; the client wants a name for it anyway.
             .set("group.id", "bankstream-watch")
             .set("enable.auto.commit", "false")
+            // What an aborted transaction left behind did not happen.
+            .set("isolation.level", "read_committed")
             .create()
             .context("creating a consumer")?;
         consumer.assign(&ends).context("choosing the topics to watch")?;
@@ -181,8 +185,8 @@ impl Reader {
                 Box::new(move |totals| totals.webhook(webhook))
             }
             topics::TRANSACTIONS_ENRICHED => {
-                decoders.enriched.decode::<TransactionEnriched>(payload)?;
-                Box::new(|totals| totals.enriched += 1)
+                let enriched: TransactionEnriched = decoders.enriched.decode(payload)?;
+                Box::new(move |totals| totals.enriched(&enriched))
             }
             topics::BALANCES_RECONCILED => {
                 let balance: BalanceReconciled = decoders.balances.decode(payload)?;
@@ -194,9 +198,7 @@ impl Reader {
             }
             topics::POSTS_REQUESTED => {
                 let post: PostRequested = decoders.requested.decode(payload)?;
-                Box::new(move |totals| {
-                    totals.requested.insert(post.post_id);
-                })
+                Box::new(move |totals| totals.requested(post.post_id))
             }
             topics::POSTS_PUBLISHED => {
                 let post: PostPublished = decoders.published.decode(payload)?;
@@ -215,6 +217,28 @@ impl Totals {
         self.events.insert(webhook.event_id);
     }
 
+    /// One event changes one transaction; a deletion that nobody can place is told to each account.
+    fn enriched(&mut self, record: &TransactionEnriched) {
+        self.enriched += 1;
+        let account = record.account_id.as_deref().unwrap_or("none");
+        self.decided(format!("event {} for account {account}", record.event_id));
+    }
+
+    fn requested(&mut self, post_id: String) {
+        self.decided(format!("post {post_id}"));
+        self.requested.insert(post_id);
+    }
+
+    fn decided(&mut self, what: String) {
+        *self.decided.entry(what).or_default() += 1;
+    }
+
+    /// Outputs of decisions that are there more than once.
+    pub fn repeated(&self) -> Vec<&str> {
+        let repeated = self.decided.iter().filter(|(_, times)| **times > 1);
+        repeated.map(|(what, _)| what.as_str()).collect()
+    }
+
     fn balance(&mut self, record: BalanceReconciled) {
         let balance = Balance {
             bank: record.bank_balance,
@@ -229,11 +253,13 @@ impl Totals {
     fn trigger(&mut self, trigger: CoinTrigger) {
         match trigger {
             CoinTrigger::CoinTriggerFired(fired) => {
+                self.decided(format!("trigger {} fired", fired.trigger_id));
                 if self.fired.insert(fired.trigger_id) {
                     self.coins = self.coins.saturating_add(fired.coins);
                 }
             }
             CoinTrigger::CoinTriggerReversed(reversed) => {
+                self.decided(format!("trigger {} reversed", reversed.trigger_id));
                 if self.reversed.insert(reversed.trigger_id) {
                     self.coins = self.coins.saturating_sub(reversed.coins);
                 }

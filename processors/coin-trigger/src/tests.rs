@@ -6,7 +6,7 @@ use std::{io::Write as _, time::Duration};
 
 use schemas::{CoinTriggerFired, CoinTriggerReversed, Position, Transaction};
 use signatures::{Scheme, Secret, Verifier};
-use streams::{Headers, testing::TestDriver};
+use streams::{Guarantee, Headers, testing::TestDriver};
 use tempfile::NamedTempFile;
 
 use super::*;
@@ -33,9 +33,14 @@ fn rules() -> NamedTempFile {
     file
 }
 
+/// As the app is declared.
 fn driver(hook: Option<&Receiver>) -> TestDriver {
+    driver_under(Guarantee::ExactlyOnce, hook)
+}
+
+fn driver_under(guarantee: Guarantee, hook: Option<&Receiver>) -> TestDriver {
     let topology = topology(&config(&rules(), hook)).expect("topology");
-    TestDriver::new(topology).expect("driver")
+    TestDriver::with_guarantee(topology, guarantee).expect("driver")
 }
 
 fn event(id: &str, amount: Option<i64>) -> TransactionEnriched {
@@ -156,15 +161,20 @@ fn records_that_make_no_sense_go_to_the_dead_letters_and_the_rest_moves_on() {
 
 #[test]
 fn a_restart_before_the_commit_decides_the_same_again() {
-    let mut driver = driver(None);
-    pipe(&mut driver, "a", Some(350));
-    driver.hold_commits();
-    pipe(&mut driver, "b", Some(60));
-    driver.restart().expect("restarted");
-    pipe(&mut driver, "b", Some(60));
-    pipe(&mut driver, "c", Some(200));
-    let fired = triggers(&mut driver);
-    assert_eq!(fired, ["jar:a: 1, 150", "jar:b: 1, 10", "jar:b: 1, 10", "jar:c: 1, 10"]);
+    let once = ["jar:a: 1, 150", "jar:b: 1, 10", "jar:c: 1, 10"];
+    let twice = ["jar:a: 1, 150", "jar:b: 1, 10", "jar:b: 1, 10", "jar:c: 1, 10"];
+    for (guarantee, expect) in
+        [(Guarantee::ExactlyOnce, &once[..]), (Guarantee::AtLeastOnce, &twice[..])]
+    {
+        let mut driver = driver_under(guarantee, None);
+        pipe(&mut driver, "a", Some(350));
+        driver.hold_commits();
+        pipe(&mut driver, "b", Some(60));
+        driver.restart().expect("restarted");
+        pipe(&mut driver, "b", Some(60));
+        pipe(&mut driver, "c", Some(200));
+        assert_eq!(triggers(&mut driver), expect, "{guarantee:?}");
+    }
 }
 
 #[test]
@@ -197,7 +207,7 @@ fn each_trigger_calls_the_hook_once_signed() {
 #[test]
 fn a_trigger_told_twice_calls_the_hook_once() {
     let receiver = Receiver::answering(&[]);
-    let mut driver = driver(Some(&receiver));
+    let mut driver = driver_under(Guarantee::AtLeastOnce, Some(&receiver));
     driver.hold_commits();
     pipe(&mut driver, "a", Some(200));
     driver.restart().expect("restarted");

@@ -5,7 +5,7 @@ mod server;
 use std::{io::Write as _, time::Duration};
 
 use schemas::{Position, Transaction};
-use streams::{Headers, testing::TestDriver};
+use streams::{Guarantee, Headers, testing::TestDriver};
 use tempfile::NamedTempFile;
 
 use super::*;
@@ -30,9 +30,14 @@ fn config(rules: &NamedTempFile, server: Option<&Server>) -> Config {
     }
 }
 
+/// As the app is declared.
 fn driver(text: &str, server: Option<&Server>) -> TestDriver {
+    driver_under(Guarantee::ExactlyOnce, text, server)
+}
+
+fn driver_under(guarantee: Guarantee, text: &str, server: Option<&Server>) -> TestDriver {
     let topology = topology(&config(&rules(text), server)).expect("topology");
-    TestDriver::new(topology).expect("driver")
+    TestDriver::with_guarantee(topology, guarantee).expect("driver")
 }
 
 fn event(id: &str, is_deleted: bool) -> TransactionEnriched {
@@ -179,7 +184,7 @@ fn a_lost_answer_is_asked_for_again_and_the_post_stays_one() {
 #[test]
 fn a_post_is_one_through_a_restart_before_the_commit() {
     let server = Server::playing(&[]);
-    let mut driver = driver(MASTODON, Some(&server));
+    let mut driver = driver_under(Guarantee::AtLeastOnce, MASTODON, Some(&server));
     driver.hold_commits();
     pipe(&mut driver, &event("a", false));
     driver.restart().expect("restarted");

@@ -25,7 +25,8 @@ pub struct Config {
     #[command(flatten)]
     pub up: UpArgs,
 
-    /// How long a handled event is remembered (`30d`, `12h`): the raw topic's retention
+    /// How long a handled event is remembered (`30d`, `12h`): the raw topic's retention, and the same
+    /// as `dedupe_stores` in topology.toml says
     #[arg(long, env = "ENRICHER_DEDUPE_WINDOW", default_value = "30d", value_parser = dedupe_window)]
     pub dedupe_window: Duration,
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use banks::{Account, Bank, Observed, Transaction};
 use schemas::{AccountObserved, TransactionEnriched, WebhookReceived, canary};
@@ -44,8 +43,6 @@ pub(crate) struct Enricher {
     pub(crate) memory: Memory,
     pub(crate) transactions: Sink<String, TransactionEnriched>,
     pub(crate) accounts: Sink<String, AccountObserved>,
-    /// How long a handled event is remembered.
-    pub(crate) dedupe_window: Duration,
     pub(crate) numbers: Numbers,
 }
 
@@ -78,7 +75,7 @@ impl AsyncProcessor for Enricher {
             Plan::Bury { account_id: Some(account_id) } => Subject::Account(account_id),
             Plan::Bury { account_id: None } => Subject::Accounts,
             Plan::StayDeleted => {
-                self.memory.remember_event(ctx, source, event_id)?;
+                self.remember(ctx, record)?;
                 return Ok(self.done(record, Fate::AlreadyDeleted));
             }
         };
@@ -109,7 +106,7 @@ impl AsyncProcessor for Enricher {
         let Answer { inquiry, findings } = answer;
         match findings {
             Findings::Gone => {
-                self.memory.remember_event(ctx, &inquiry.source, &record.value.event_id)?;
+                self.remember(ctx, record)?;
                 self.pass_over(record, Fate::Gone);
             }
             Findings::Account(account) => {
@@ -132,11 +129,7 @@ impl AsyncProcessor for Enricher {
         Ok(())
     }
 
-    fn punctuate(&mut self, ctx: &mut Context<'_>) -> Result<(), Error> {
-        let forgotten = self.memory.forget_events(ctx, self.dedupe_window)?;
-        if forgotten > 0 {
-            tracing::debug!(forgotten, "old events forgotten");
-        }
+    fn punctuate(&mut self, _: &mut Context<'_>) -> Result<(), Error> {
         for source in self.banks.keys() {
             self.show_budget(source);
         }
@@ -145,6 +138,12 @@ impl AsyncProcessor for Enricher {
 }
 
 impl Enricher {
+    /// The record's event is handled: its like is passed over from now on.
+    fn remember(&self, ctx: &mut Context<'_>, record: &Raw) -> Result<(), Error> {
+        let WebhookReceived { source, event_id, .. } = &record.value;
+        Ok(self.memory.remember_event(ctx, source, event_id, record.timestamp)?)
+    }
+
     fn pass_over(&self, record: &Raw, fate: Fate) {
         let reason = fate.as_str();
         tracing::debug!(reason, position = %record.position, "event passed over");
@@ -163,7 +162,7 @@ impl Enricher {
         announced: Announced,
         observed: Observed<Transaction>,
     ) -> Result<(), Error> {
-        let WebhookReceived { source, event_id, .. } = &record.value;
+        let source = &record.value.source;
         let Transaction { id, account_id, status, .. } = &observed.value;
         let (id, account_id, status) = (id.clone(), account_id.clone(), status.clone());
         let known = self.memory.transaction(ctx, source, &id)?;
@@ -173,7 +172,7 @@ impl Enricher {
         ctx.forward(&self.transactions, &account_id, &enriched)?;
         let known = Known::Seen { account_id, status, digest };
         self.memory.remember_transaction(ctx, source, &id, &known)?;
-        self.memory.remember_event(ctx, source, event_id)?;
+        self.remember(ctx, record)?;
         self.numbers.count(Fate::Enriched);
         Ok(())
     }
@@ -222,10 +221,9 @@ impl Enricher {
         transaction_id: &str,
         account_id: Option<String>,
     ) -> Result<(), Error> {
-        let WebhookReceived { source, event_id, .. } = &record.value;
         let known = Known::Deleted { account_id };
-        self.memory.remember_transaction(ctx, source, transaction_id, &known)?;
-        self.memory.remember_event(ctx, source, event_id)?;
+        self.memory.remember_transaction(ctx, &record.value.source, transaction_id, &known)?;
+        self.remember(ctx, record)?;
         self.numbers.count(Fate::Deleted);
         Ok(())
     }

@@ -21,8 +21,8 @@ pub const APPLICATION_ID: &str = "transaction-enricher";
 /// than an hourly budget of a thousand can use.
 const INQUIRIES_MAX: usize = 16;
 
-/// How often old events are looked for.
-const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// How often the bank's budget is shown while no event comes: its hour turns by itself.
+const SHOW_BUDGET_EVERY: Duration = Duration::from_mins(1);
 
 /// The graph, with Up as the bank; its numbers appear beside those of the runtime.
 pub fn topology(config: &Config, metrics: &Metrics) -> anyhow::Result<Topology> {
@@ -54,7 +54,10 @@ pub(crate) fn build(
     let mut builder = Topology::builder(APPLICATION_ID);
     let mut sub = builder.sub_topology("enrich", Effects::Read);
     let raw: Source<String, WebhookReceived> = sub.source("webhooks", topics::WEBHOOKS_RECEIVED);
-    let memory = Memory { events: sub.store("events"), transactions: sub.store("transactions") };
+    let memory = Memory {
+        events: sub.dedupe_store("seen-events", config.dedupe_window),
+        transactions: sub.store("transactions"),
+    };
     let transactions = sub.sink("transactions", topics::TRANSACTIONS_ENRICHED);
     let accounts = sub.sink("accounts", topics::ACCOUNTS_OBSERVED);
     let bank = bank(sub.http_client().context("making the HTTP client")?);
@@ -63,14 +66,13 @@ pub(crate) fn build(
         memory: memory.clone(),
         transactions: transactions.clone(),
         accounts: accounts.clone(),
-        dedupe_window: config.dedupe_window,
         numbers,
     };
     let options = AsyncOptions::default().in_flight(INQUIRIES_MAX);
     sub.async_processor("enrich", &raw, move || enricher.clone(), options)
         .stores([memory.events.id(), memory.transactions.id()])
         .sinks([transactions.id(), accounts.id()])
-        .punctuate_every(FORGET_EVERY);
+        .punctuate_every(SHOW_BUDGET_EVERY);
     let topology = builder.build().context("building the topology")?;
     Ok((topology, memory))
 }

@@ -69,7 +69,9 @@ impl Reading {
                 Start::Beginning => marks.low,
                 Start::Newest(count) => {
                     let count = i64::try_from(count.min(NEWEST_MAX)).unwrap_or(i64::MAX);
-                    marks.low.max(marks.high.saturating_sub(count))
+                    // each may stand before the marker of a transaction of its own
+                    let offsets = count.saturating_mul(2);
+                    marks.low.max(marks.high.saturating_sub(offsets))
                 }
             };
             assignment

@@ -49,6 +49,14 @@ fn a_day_that_agrees_with_the_bank_has_no_findings() {
 }
 
 #[test]
+fn an_output_that_is_there_twice_is_found() {
+    let mut totals = totals(&["1"], Some(balance(0, "balanced")));
+    totals.decided.insert("post 1".to_owned(), 1);
+    totals.decided.insert("post 2".to_owned(), 2);
+    check(&totals, None, 0, &["outputs that are there twice: post 2"]);
+}
+
+#[test]
 fn a_lost_webhook_must_show_as_exactly_its_amount() {
     check(&totals(&["1"], Some(balance(-42, "unexplained"))), Some(lost(-42)), 0, &[]);
     check(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banks::{BankError, Silence};
 use schemas::{AccountObserved, BalanceReconciled, TransactionEnriched, topics};
+use streams::Guarantee;
 use streams::testing::TestDriver;
 
 use crate::config::Config;
@@ -33,14 +34,20 @@ fn said(ledger: i64, bank: i64, unexplained: i64, status: &str) -> Said {
 }
 
 impl App {
-    /// The application; the bank states 10 000 and lists nothing.
+    /// The application as it is declared; the bank states 10 000 and lists nothing.
     fn new() -> Self {
+        Self::under(Guarantee::ExactlyOnce)
+    }
+
+    /// The application under another guarantee.
+    fn under(guarantee: Guarantee) -> Self {
         let bank = FakeBank::default();
         let numbers = Numbers::new().expect("counters");
         let topology = crate::topology::build(&Config::of_a_test(), numbers.clone(), |_| {
             std::sync::Arc::new(bank.clone())
         });
-        let driver = TestDriver::new(topology.expect("a valid graph")).expect("a driver");
+        let topology = topology.expect("a valid graph");
+        let driver = TestDriver::with_guarantee(topology, guarantee).expect("a driver");
         bank.set_balance(10_000);
         bank.set_time(driver.now());
         Self { driver, bank, numbers }
@@ -48,7 +55,11 @@ impl App {
 
     /// The application with `account-1` opened at 10 000, its statement read.
     fn opened() -> Self {
-        let mut app = Self::new();
+        Self::opened_under(Guarantee::ExactlyOnce)
+    }
+
+    fn opened_under(guarantee: Guarantee) -> Self {
+        let mut app = Self::under(guarantee);
         app.look(10_000);
         assert_eq!(app.said(), [said(10_000, 10_000, 0, "balanced")]);
         app

@@ -4,8 +4,8 @@ use std::time::Duration;
 use banks::{BankError, Silence, UpArgs};
 use bytes::Bytes;
 use schemas::{AccountObserved, TransactionEnriched, WebhookReceived, topics};
-use streams::Record;
 use streams::testing::TestDriver;
+use streams::{Guarantee, Record};
 
 use crate::change::Known;
 use crate::config::Config;
@@ -44,7 +44,8 @@ impl Desk {
         let its_bank = bank.clone();
         let (topology, memory) =
             build(&config(), numbers.clone(), |_http| Arc::new(its_bank)).unwrap();
-        Self { driver: TestDriver::new(topology).unwrap(), bank, memory, numbers }
+        let driver = TestDriver::with_guarantee(topology, Guarantee::ExactlyOnce).unwrap();
+        Self { driver, bank, memory, numbers }
     }
 
     fn file(&mut self, record: &WebhookReceived) {
@@ -322,15 +323,33 @@ fn a_resource_the_bank_always_fails_over_goes_aside() {
 }
 
 #[test]
+fn a_letter_that_is_sent_again_is_asked_about() {
+    let mut desk = Desk::new();
+    desk.bank.put_transaction("tx-1", "acc-1", "HELD", -1);
+    desk.bank.fail_over_accounts(Some(BankError::TooLarge { what: "x".to_owned(), limit: 1 }));
+    desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
+    desk.driver.advance(Duration::from_mins(10));
+    assert_eq!(desk.driver.dead_letters().len(), 1);
+    assert_eq!(desk.driver.remembered(&desk.memory.events), 0);
+    desk.bank.fail_over_accounts(None);
+    desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
+    assert_eq!(desk.said(), ["tx-1 created for acc-1", "acc-1 has 5000"]);
+    assert_eq!(desk.numbers.counted(Fate::Duplicate), 0);
+    desk.expect_committed(2);
+}
+
+#[test]
 fn events_are_forgotten_after_the_window_and_transactions_are_not() {
     let mut desk = Desk::new();
     desk.bank.put_transaction("tx-1", "acc-1", "HELD", -1);
     desk.event("event-1", "TRANSACTION_CREATED", "tx-1");
-    assert_eq!(desk.driver.store(&desk.memory.events).all().len(), 2);
+    // the window is measured in the time of the events, so it takes another one to pass
     desk.driver.advance(Duration::from_hours(23));
-    assert_eq!(desk.driver.store(&desk.memory.events).all().len(), 2);
-    desk.driver.advance(Duration::from_hours(3));
-    assert_eq!(desk.driver.store(&desk.memory.events).all().len(), 0);
+    desk.event("event-2", "PING", "tx-1");
+    assert_eq!(desk.driver.remembered(&desk.memory.events), 1);
+    desk.driver.advance(Duration::from_hours(5));
+    desk.event("event-3", "PING", "tx-1");
+    assert_eq!(desk.driver.remembered(&desk.memory.events), 0);
     assert_eq!(desk.driver.store(&desk.memory.transactions).all().len(), 1);
 }
 
@@ -344,12 +363,12 @@ fn the_graph_is_as_declared() {
       source webhooks (topic: bank.webhooks.received.v1)
         --> enrich
       processor enrich (in key order, at most 16 calls in flight)
-        <-> events
+        <-> seen-events
         <-> transactions
         --> transactions
         --> accounts
         punctuated every 60s
-      store events (topic: transaction-enricher-events-changelog)
+      dedupe store seen-events (window: 1d, topic: transaction-enricher-seen-events-changelog)
       store transactions (topic: transaction-enricher-transactions-changelog)
       sink transactions (topic: bank.transactions.enriched.v1)
       sink accounts (topic: bank.accounts.observed.v1)

@@ -49,8 +49,8 @@ struct Life {
 impl Life {
     /// With `blocked`, a record of another account waits at the front of one topic from the start,
     /// so that none of the topic's offsets is ever committed.
-    fn begin(blocked: bool) -> Self {
-        let mut app = App::new();
+    fn begin(blocked: bool, guarantee: Guarantee) -> Self {
+        let mut app = App::under(guarantee);
         if blocked {
             let wait = Duration::from_hours(1_000);
             app.bank.fail("account-2", BankError::RateLimited { reset_at: 0, wait });
@@ -141,8 +141,9 @@ proptest! {
     fn the_books_end_at_the_banks_balance_for_any_life_with_any_restarts(
         life in prop::collection::vec(acts(), 1..40),
         blocked in any::<bool>(),
+        guarantee in prop_oneof![Just(Guarantee::ExactlyOnce), Just(Guarantee::AtLeastOnce)],
     ) {
-        let mut lived = Life::begin(blocked);
+        let mut lived = Life::begin(blocked, guarantee);
         for act in &life {
             lived.act(act);
         }
