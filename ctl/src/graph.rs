@@ -1,8 +1,11 @@
 //! The declared topology as a picture: for a terminal, or as Mermaid for a document.
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use streams::Effects;
-use streams::topology_file::{AppDeclaration, SubTopologyDeclaration, TopologyFile};
+use streams::topology_file::{
+    AppDeclaration, SubTopologyDeclaration, TopologyFile, format_duration,
+};
 
 /// The apps in text: what each part reads, keeps and writes.
 pub fn text(file: &TopologyFile) -> String {
@@ -12,15 +15,32 @@ pub fn text(file: &TopologyFile) -> String {
         lines.push(format!("{}{}", app.id, guarantee.unwrap_or_default()));
         lines.extend(app.writes.iter().map(|topic| format!("  --> {topic}")));
         for (name, sub) in &app.sub_topologies {
-            lines.push(format!("  {name} [effects: {}]", sub.effects.as_str()));
+            lines.push(format!("  {name} [{}]", promise(app, sub)));
             lines.extend(sub.reads.iter().map(|topic| format!("    <-- {topic}")));
             lines.extend(sub.stores.iter().map(|store| format!("    === store {store}")));
+            lines.extend(dedupe_stores(sub).map(|store| format!("    === dedupe store {store}")));
             lines.extend(sub.ledger.iter().map(|ledger| format!("    === ledger {ledger}")));
             lines.extend(sub.writes.iter().map(|topic| format!("    --> {topic}")));
         }
         lines.extend(app.dead_letters.iter().map(|topic| format!("  --x {topic}")));
     }
     lines.join("\n")
+}
+
+/// What a part may do, and what it is promised where that is not what its app is.
+fn promise(app: &AppDeclaration, sub: &SubTopologyDeclaration) -> String {
+    let effects = format!("effects: {}", sub.effects.as_str());
+    match app.guarantee.map(|asked| (asked, asked.with(sub.effects))) {
+        Some((asked, given)) if asked != given => format!("{effects}, {}", given.as_str()),
+        _ => effects,
+    }
+}
+
+/// Dedupe stores with their windows.
+fn dedupe_stores(sub: &SubTopologyDeclaration) -> impl Iterator<Item = String> {
+    let shown =
+        |(name, window): (&String, &Duration)| format!("{name} ({})", format_duration(*window));
+    sub.dedupe_stores.iter().map(shown)
 }
 
 /// A Mermaid flow chart: apps as boxes, topics as cylinders, the world outside as a rounded box.
@@ -83,6 +103,9 @@ fn label(name: &str, sub: &SubTopologyDeclaration) -> String {
         // writing to a string does not fail
         write!(label, "<br/>store: {store}").unwrap_or_default();
     }
+    for store in dedupe_stores(sub) {
+        write!(label, "<br/>dedupe store: {store}").unwrap_or_default();
+    }
     if let Some(ledger) = &sub.ledger {
         write!(label, "<br/>ledger: {ledger}").unwrap_or_default();
     }
@@ -123,13 +146,14 @@ value = "coin.DropMade"
 writes = ["bank.moves.seen.v1"]
 
 [apps.dropper]
-guarantee = "at_least_once"
+guarantee = "exactly_once"
 dead_letters = "dropper-dlq"
 
 [apps.dropper.sub_topologies.decide]
 reads = ["bank.moves.seen.v1"]
 writes = ["coin.drops.made.v1"]
-stores = ["seen"]
+stores = ["jar"]
+dedupe_stores = { seen = "7d" }
 effects = "none"
 
 [apps.dropper.sub_topologies.hook]
@@ -149,12 +173,13 @@ effects = "write"
         insta::assert_snapshot!(text(&file()), @r"
         door
           --> bank.moves.seen.v1
-        dropper (at_least_once)
+        dropper (exactly_once)
           decide [effects: none]
             <-- bank.moves.seen.v1
-            === store seen
+            === store jar
+            === dedupe store seen (7d)
             --> coin.drops.made.v1
-          hook [effects: write]
+          hook [effects: write, at_least_once]
             <-- coin.drops.made.v1
             === ledger effects
           --x dropper-dlq
@@ -170,7 +195,7 @@ effects = "write"
             app_door["door"]
             app_door --> topic_bank_moves_seen_v1
             subgraph app_dropper["dropper"]
-                app_dropper_decide["decide<br/>store: seen"]
+                app_dropper_decide["decide<br/>store: jar<br/>dedupe store: seen (7d)"]
                 app_dropper_hook["hook<br/>ledger: effects"]
             end
             topic_bank_moves_seen_v1 --> app_dropper_decide

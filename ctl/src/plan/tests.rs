@@ -23,6 +23,7 @@ dead_letters = "dropper-dlq"
 [apps.dropper.sub_topologies.decide]
 reads = ["moves"]
 stores = ["seen"]
+dedupe_stores = { ids = "7d" }
 effects = "none"
 
 [profiles.testing]
@@ -89,11 +90,12 @@ fn nothing_is_planned_when_all_is_as_declared() {
 fn an_empty_cluster_gets_everything() {
     insta::assert_snapshot!(plan(&Live::default()), @r"
       + create topic dropper-dlq: 6 partitions, replication 1, cleanup.policy=delete, max.message.bytes=1065536, min.insync.replicas=1, retention.ms=7776000000
+      + create topic dropper-ids-changelog: 6 partitions, replication 1, cleanup.policy=delete, max.message.bytes=1000000, min.insync.replicas=1, retention.ms=842400000
       + create topic dropper-seen-changelog: 6 partitions, replication 1, cleanup.policy=compact, delete.retention.ms=604800000, max.message.bytes=1000000, min.compaction.lag.ms=86400000, min.insync.replicas=1
       + create topic moves: 6 partitions, replication 1, cleanup.policy=delete, max.message.bytes=1000000, min.insync.replicas=1, retention.ms=2592000000
       + set compatibility of moves-value to BACKWARD_TRANSITIVE (now none of its own)
       + register schema of moves-value as version 1
-    5 to apply, 0 by hand
+    6 to apply, 0 by hand
     ");
 }
 

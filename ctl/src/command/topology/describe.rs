@@ -2,7 +2,9 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use streams::topology_file::{AppDeclaration, Guarantee, TopicKind, TopicSpec};
+use streams::topology_file::{
+    AppDeclaration, Guarantee, SubTopologyDeclaration, TopicKind, TopicSpec, format_duration,
+};
 
 use crate::cli::Shared;
 use crate::table::Table;
@@ -35,35 +37,47 @@ pub(super) fn run(args: &Args, shared: &Shared) -> anyhow::Result<ExitCode> {
 
 fn describe(app: &AppDeclaration, topics: &[TopicSpec]) -> String {
     let guarantee = app.guarantee.map_or("writes only", Guarantee::as_str);
-    let mut table = Table::new(&["part", "effects", "role", "topic", "partitions", "settings"]);
-    let mut row = |part: &str, effects: &str, role: &str, topic: &str| {
+    let mut table =
+        Table::new(&["part", "effects", "guarantee", "role", "topic", "partitions", "settings"]);
+    let mut row = |part: (&str, &str, &str), role: &str, topic: &str| {
         let spec = topics.iter().find(|spec| spec.name == topic);
         let partitions = spec.map_or_else(String::new, |spec| spec.partitions.to_string());
         let settings = spec.map_or_else(String::new, settings);
-        table.row(&[part, effects, role, topic, &partitions, &settings]);
+        let (name, effects, guarantee) = part;
+        table.row(&[name, effects, guarantee, role, topic, &partitions, &settings]);
     };
+    let whole = ("", "", "");
     for topic in &app.writes {
-        row("", "", "writes", topic);
+        row(whole, "writes", topic);
     }
     for (name, sub) in &app.sub_topologies {
-        let effects = sub.effects.as_str();
+        let part = (name.as_str(), sub.effects.as_str(), guarantee_of(app, sub).unwrap_or(""));
         for topic in &sub.reads {
-            row(name, effects, "reads", topic);
+            row(part, "reads", topic);
         }
         for topic in &sub.writes {
-            row(name, effects, "writes", topic);
+            row(part, "writes", topic);
         }
         for store in &sub.stores {
-            row(name, effects, "store", &format!("{}-{store}-changelog", app.id));
+            row(part, "store", &format!("{}-{store}-changelog", app.id));
+        }
+        for (store, window) in &sub.dedupe_stores {
+            let role = format!("dedupe store, {}", format_duration(*window));
+            row(part, &role, &format!("{}-{store}-changelog", app.id));
         }
         if let Some(ledger) = &sub.ledger {
-            row(name, effects, "ledger", &format!("{}-{ledger}", app.id));
+            row(part, "ledger", &format!("{}-{ledger}", app.id));
         }
     }
     if let Some(topic) = &app.dead_letters {
-        row("", "", "dead letters", topic);
+        row(whole, "dead letters", topic);
     }
     format!("{} ({guarantee})\n{}\n", app.id, table.render())
+}
+
+/// What a part is promised: less than its app asks for where it changes the world.
+fn guarantee_of(app: &AppDeclaration, sub: &SubTopologyDeclaration) -> Option<&'static str> {
+    app.guarantee.map(|asked| asked.with(sub.effects).as_str())
 }
 
 /// The settings a person compares; the full list is in `--json`.
@@ -101,8 +115,10 @@ fn app_json(app: &AppDeclaration) -> serde_json::Value {
                 "reads": sub.reads,
                 "writes": sub.writes,
                 "stores": sub.stores,
+                "dedupe_stores": dedupe_stores_json(sub),
                 "ledger": sub.ledger,
                 "effects": sub.effects.as_str(),
+                "guarantee": guarantee_of(app, sub),
             })
         })
         .collect();
@@ -113,4 +129,79 @@ fn app_json(app: &AppDeclaration) -> serde_json::Value {
         "writes": app.writes,
         "sub_topologies": sub_topologies,
     })
+}
+
+fn dedupe_stores_json(sub: &SubTopologyDeclaration) -> Vec<serde_json::Value> {
+    let json = |(name, window): (&String, &std::time::Duration)| json!({ "name": name, "window": format_duration(*window) });
+    sub.dedupe_stores.iter().map(json).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use streams::topology_file::TopologyFile;
+
+    use super::{app_json, describe};
+
+    const FILE: &str = r#"
+[topics.moves]
+partitions = 1
+retention = "30d"
+key = "account id"
+value = "bank.MoveSeen"
+
+[topics.drops]
+partitions = 1
+retention = "forever"
+key = "drop id"
+value = "coin.DropMade"
+
+[apps.dropper]
+guarantee = "exactly_once"
+dead_letters = "dropper-dlq"
+
+[apps.dropper.sub_topologies.decide]
+reads = ["moves"]
+writes = ["drops"]
+stores = ["jar"]
+dedupe_stores = { seen = "7d" }
+effects = "none"
+
+[apps.dropper.sub_topologies.hook]
+reads = ["drops"]
+ledger = "effects"
+effects = "write"
+
+[profiles.testing]
+replication = 1
+min_insync_replicas = 1
+max_message_bytes = 1_114_112
+commit_interval = "100ms"
+session_timeout = "10s"
+"#;
+
+    #[test]
+    fn every_part_is_shown_with_what_it_is_promised_and_what_it_remembers() {
+        let file = TopologyFile::parse(Path::new("topology.toml"), FILE).unwrap();
+        let topics = file.topics_for(file.profile("testing").unwrap());
+        let app = file.app("dropper").unwrap();
+        insta::assert_snapshot!(describe(app, &topics), @r"
+        dropper (exactly_once)
+        PART    EFFECTS  GUARANTEE      ROLE              TOPIC                   PARTITIONS  SETTINGS
+        decide  none     exactly_once   reads             moves                   1           cleanup.policy=delete retention.ms=2592000000
+        decide  none     exactly_once   writes            drops                   1           cleanup.policy=delete retention.ms=-1
+        decide  none     exactly_once   store             dropper-jar-changelog   1           cleanup.policy=compact
+        decide  none     exactly_once   dedupe store, 7d  dropper-seen-changelog  1           cleanup.policy=delete retention.ms=842400000
+        hook    write    at_least_once  reads             drops                   1           cleanup.policy=delete retention.ms=-1
+        hook    write    at_least_once  ledger            dropper-effects         1           cleanup.policy=compact
+                                        dead letters      dropper-dlq             1           cleanup.policy=delete retention.ms=7776000000
+        ");
+        let json = app_json(app);
+        let [decide, hook] = [0, 1].map(|part| &json["sub_topologies"][part]);
+        assert_eq!(decide["guarantee"], "exactly_once");
+        assert_eq!(hook["guarantee"], "at_least_once");
+        let window = serde_json::json!([{ "name": "seen", "window": "7d" }]);
+        assert_eq!(decide["dedupe_stores"], window);
+    }
 }
