@@ -13,8 +13,9 @@ use std::{
 use anyhow::{Context as _, ensure};
 use apache_avro::AvroSchema as _;
 use harness::{
-    Kafka, Size,
+    Kafka, Size, chaos_time,
     payments::{PAYMENT_SCHEMA_ID, Payment, SUM_SCHEMA_ID, Sum},
+    wait_until,
 };
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
@@ -23,6 +24,7 @@ use rdkafka::{
 };
 use streams::{
     FixedSchemas,
+    admin::Admin,
     wire::{Decoder, Encoder, keep},
 };
 
@@ -224,7 +226,8 @@ async fn topics(kafka: &Kafka) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rounds of each test; more of them at night.
+/// Rounds of each test, at the least; more of them at night, and as many as fit the time that
+/// `BANKSTREAM_CHAOS_SECONDS` gives.
 fn rounds() -> usize {
     usize::try_from(Size::of_this_run().rounds).unwrap_or(1)
 }
@@ -238,7 +241,10 @@ async fn chaos(name: &str, protocol: &'static str) -> anyhow::Result<()> {
     instances.start("a")?;
     generator.send(4_000)?;
     verifier.wait_for(1_000, "a first instance works")?;
-    for _ in 0..rounds() {
+    let until = now() + chaos_time()?;
+    let mut round = 0;
+    while round < rounds() || now() < until {
+        round += 1;
         // kill -9 in the middle of its transactions
         generator.send(4_000)?;
         verifier.wait_for(verifier.count + 500, "work before the kill")?;
@@ -281,6 +287,42 @@ async fn chaos(name: &str, protocol: &'static str) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_output_is_there_once_whatever_is_killed() -> anyhow::Result<()> {
     chaos("exactly_once", "classic").await
+}
+
+/// Waits until the application has nothing left to read.
+async fn no_lag(kafka: &Kafka, doing: &str) -> anyhow::Result<()> {
+    let admin = Admin::new(kafka.bootstrap_servers())?;
+    let read = ["payments", "summed"].map(|topic| (topic.to_owned(), PARTITIONS));
+    wait_until(doing, REST, async || {
+        let offsets = admin.group_offsets("sums", &read).await?;
+        Ok(offsets.len() == 2 * usize::try_from(PARTITIONS)?
+            && offsets.iter().all(|o| o.lag() == 0))
+    })
+    .await
+}
+
+/// A transaction leaves a marker behind its records, which has an offset and is no record.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_partition_behind_a_transaction_has_no_lag() -> anyhow::Result<()> {
+    let kafka = Kafka::start("markers").await?;
+    topics(&kafka).await?;
+    let mut generator = Generator::new(&kafka)?;
+    let mut verifier = Verifier::new(&kafka)?;
+    let mut instances = Instances::new(&kafka, "app", &["--group-protocol", "classic"]);
+    instances.start("a")?;
+    generator.send(200)?;
+    verifier.wait_for(generator.sent, "the application works")?;
+    no_lag(&kafka, "a commit past the markers of the first stage").await?;
+    generator.send(200)?;
+    verifier.wait_for(verifier.count + 1, "work before the kill")?;
+    instances.kill("a")?;
+    instances.start("a")?;
+    verifier.wait_for(generator.sent, "work after the kill")?;
+    no_lag(&kafka, "a commit past the markers of what was left open").await?;
+    verifier.judge_exact(&generator.reference)?;
+    instances.stop("a")?;
+    drop(instances);
+    kafka.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

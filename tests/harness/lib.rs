@@ -18,6 +18,6 @@ pub use load::Load;
 pub use pipeline::{Paths, Pipeline, Setup, turn};
 pub use provider::{Audit, Delivery, Provider, Reply, Webhook};
 pub use sink::{Call, Sink};
-pub use size::Size;
+pub use size::{Size, chaos_time};
 pub use topic::{Consumed, committed, produce, read_all};
 pub use wait::{wait_for, wait_until};
