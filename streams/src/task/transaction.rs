@@ -160,7 +160,7 @@ impl Transaction {
                 match sent {
                     Ok(()) => {
                         self.phase = Phase::Offsets(points);
-                        self.commit(tasks, producer, now)
+                        self.commit(tasks, producer)
                     }
                     Err(error) => self.failed(error, Phase::Prepared(points, offsets)),
                 }
@@ -171,7 +171,7 @@ impl Transaction {
             }
             phase @ Phase::Offsets(_) => {
                 self.phase = phase;
-                self.commit(tasks, producer, now)
+                self.commit(tasks, producer)
             }
             Phase::Aborting => match producer.abort() {
                 Ok(()) => {
@@ -218,12 +218,7 @@ impl Transaction {
         Progress::HandOver
     }
 
-    fn commit(
-        &mut self,
-        tasks: &mut [&mut Task],
-        producer: &mut dyn Transactional,
-        now: Timestamp,
-    ) -> Progress {
+    fn commit(&mut self, tasks: &mut [&mut Task], producer: &mut dyn Transactional) -> Progress {
         let Phase::Offsets(points) = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return Progress::Waiting;
         };
