@@ -1,38 +1,60 @@
 //! Keeps rejected requests for `bankstream webhook captured`, where somebody asked for it.
 //!
-//! Whoever sends something that is refused decides how much and how often: a request is cut, a second
-//! has room for so many of each source, the file is bounded, and a slow disk costs lines, not
-//! webhooks. What may be secret is not kept: of a header that is not known to be harmless its length
-//! and the begin of its hash. With [`Content::Whole`] the headers of the scheme and the body are kept
-//! too, because nothing less tells why a signature does not match; never those of anything else.
+//! They go to a file, to a topic, or to both. Whoever sends something that is refused decides how much
+//! and how often: a request is cut, a second has room for so many of each source, file and topic are
+//! bounded, and a slow disk or a dead broker costs what is kept, not webhooks. What may be secret is not
+//! kept: of a header that is not known to be harmless its length and the begin of its hash. With
+//! [`Content::Whole`] the headers of the scheme and the body are kept too, because nothing less tells why
+//! a signature does not match; never those of anything else.
 
 mod file;
-mod line;
+mod kept;
+mod topic;
+mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use clap::ValueEnum;
+use clap::builder::FalseyValueParser;
+use schemas::WebhookRejected;
 use signatures::Reason;
 use signatures::source::SourceConfig;
 
-pub use self::file::Writer;
-pub(crate) use self::line::Request;
+use self::file::File;
+pub(crate) use self::kept::Request;
+pub use self::topic::Topic;
+use self::writer::Place;
+pub use self::writer::Writer;
 use crate::clock::Stopwatch;
 use crate::metrics::CaptureMetrics;
 use crate::rate::{Pace, Rate};
 
-/// Lines that wait for the disk; more of them are dropped. At the default limit of a body some 6 MB.
-const LINES_MAX: usize = 64;
+/// Requests that wait for the disk or the topic; more of them are dropped. At the default limit of a
+/// body some 6 MB.
+const WAITING_MAX: usize = 64;
+
+/// The most that [`Options::body_limit`] may be with a topic: in base64, beside the largest head, it
+/// fits into a record.
+pub const TOPIC_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// What is kept of rejected requests, and how much.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "capture")]
 pub struct Options {
-    /// File to keep rejected requests in, one JSON object a line, for its owner's eyes only; without
-    /// it none are kept.
+    /// File to keep rejected requests in, one JSON object a line, for its owner's eyes only. Without
+    /// file and topic none are kept.
     #[arg(long = "capture-file", env = "INGRESS_CAPTURE_FILE")]
     pub file: Option<PathBuf>,
+    /// Keep rejected requests on the topic `bank.webhooks.rejected.v1`, for whoever may read that.
+    #[arg(
+        id = "capture_topic",
+        long = "capture-topic",
+        env = "INGRESS_CAPTURE_TOPIC",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub topic: bool,
     /// What is kept of them. Only `whole` can be judged again; it holds bodies and signatures.
     #[arg(
         long = "capture-content",
@@ -41,7 +63,7 @@ pub struct Options {
         default_value = "heads"
     )]
     pub content: Content,
-    /// Bytes kept of a body; a longer one is cut.
+    /// Bytes kept of a body; a longer one is cut. At most 262144 with a topic.
     #[arg(
         id = "capture_body_limit",
         long = "capture-body-limit",
@@ -49,13 +71,15 @@ pub struct Options {
         default_value_t = 64 * 1024
     )]
     pub body_limit: usize,
-    /// Bytes of the file; a full one is renamed to end in `.1`, in place of the one before.
+    /// Bytes of the file; a full one is renamed to end in `.1`, in place of the one before. Of the
+    /// topic, bytes an hour.
     #[arg(
+        id = "capture_limit",
         long = "capture-limit",
         env = "INGRESS_CAPTURE_LIMIT",
         default_value_t = 16 * 1024 * 1024
     )]
-    pub file_limit: u64,
+    pub limit: u64,
     /// Rejected requests a second that are kept of each source; 0 for no limit.
     #[arg(long = "capture-rate", env = "INGRESS_CAPTURE_RATE", default_value_t = 5)]
     pub rate: u32,
@@ -70,7 +94,7 @@ pub enum Content {
     Whole,
 }
 
-/// Where rejected requests go; nowhere unless there is a file.
+/// Where rejected requests go; nowhere unless there is a file or a topic.
 #[derive(Debug)]
 pub struct Capture(Option<Open>);
 
@@ -81,7 +105,8 @@ struct Open {
     /// One a source: a flood at one door does not hide what another refuses.
     paces: Vec<(String, Pace)>,
     since: Stopwatch,
-    lines: SyncSender<Vec<u8>>,
+    /// Each with a writer of its own: one that is slow holds up nothing of the other.
+    places: Vec<SyncSender<Arc<WebhookRejected>>>,
     metrics: CaptureMetrics,
 }
 
@@ -91,25 +116,35 @@ impl Capture {
         Self(None)
     }
 
-    /// The capture of these sources, and the writer to run beside it, if a file is configured.
+    /// The capture of these sources, and the writers to run beside it: to the configured file, and to
+    /// `topic`.
     pub fn new<'a>(
         options: &Options,
         sources: impl Iterator<Item = &'a str>,
+        topic: Option<Topic>,
         metrics: &CaptureMetrics,
-    ) -> (Self, Option<Writer>) {
-        let Some(path) = &options.file else { return (Self::off(), None) };
-        let (lines, waiting) = sync_channel(LINES_MAX);
+    ) -> (Self, Vec<Writer>) {
+        let file = options.file.clone().map(|path| File::new(path, options.limit, metrics.clone()));
+        let places = file.map(Place::File).into_iter().chain(topic.map(Place::Topic));
+        let (places, writers): (Vec<_>, Vec<_>) = places
+            .map(|place| {
+                let (sender, waiting) = sync_channel(WAITING_MAX);
+                (sender, Writer::new(waiting, place))
+            })
+            .unzip();
+        if places.is_empty() {
+            return (Self::off(), writers);
+        }
         let pace = |name: &str| (name.to_owned(), Pace::new(Rate::per_second(options.rate)));
         let open = Open {
             content: options.content,
             body_limit: options.body_limit,
             paces: sources.map(pace).collect(),
             since: Stopwatch::start(),
-            lines,
+            places,
             metrics: metrics.clone(),
         };
-        let writer = Writer::new(path.clone(), options.file_limit, waiting, metrics.clone());
-        (Self(Some(open)), Some(writer))
+        (Self(Some(open)), writers)
     }
 
     /// Keeps a request that `source` rejected at the time `now`, milliseconds. Does not wait.
@@ -125,11 +160,14 @@ impl Capture {
             open.metrics.over_rate.inc();
             return;
         }
-        let line = line::line(source, request, reason, now, (open.content, open.body_limit));
-        match line.map(|line| open.lines.try_send(line)) {
-            Ok(Ok(())) => {}
-            Ok(Err(TrySendError::Full(_))) => open.metrics.crowded.inc(),
-            Ok(Err(TrySendError::Disconnected(_))) | Err(_) => open.metrics.failed.inc(),
+        let kept = kept::of(source, request, reason, now, (open.content, open.body_limit));
+        let kept = Arc::new(kept);
+        for place in &open.places {
+            match place.try_send(Arc::clone(&kept)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => open.metrics.crowded.inc(),
+                Err(TrySendError::Disconnected(_)) => open.metrics.failed.inc(),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use signatures::source::{self, SecretStore, SourceConfig, SourceError};
 use streams::topology_file::{self, RECORD_OVERHEAD_BYTES, Retention, TopologyFile};
 use streams::topology_file::{format_duration, parse_duration};
 
+use crate::capture::TOPIC_BODY_BYTES_MAX;
 use crate::recent::{Token, TokenError};
 use crate::{capture, dedupe, gate, listen, trace};
 
@@ -123,7 +124,7 @@ pub enum ConfigError {
     /// Its content is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The raw topic is not declared.
+    /// A topic is not declared.
     #[error("{file}: topic `{topic}` is not declared; the ingress writes it")]
     NoTopic {
         /// The topology file.
@@ -143,6 +144,14 @@ pub enum ConfigError {
         most: i32,
         /// The profile.
         profile: String,
+    },
+    /// A kept body might not fit a record of the topic.
+    #[error(
+        "--capture-body-limit is {limit}; expected at most {TOPIC_BODY_BYTES_MAX} with --capture-topic"
+    )]
+    CaptureBodyLimit {
+        /// The limit given.
+        limit: usize,
     },
     /// A request is still taken when its event is forgotten already.
     #[error(
@@ -197,6 +206,7 @@ impl Config {
         }
         let mut sources = self.chosen(&file, declared)?;
         self.check_body_limit(&topology)?;
+        self.check_capture(&file, &topology)?;
         for source in &mut sources {
             check_tolerance(&file, source)?;
             check_retention(&file, &topology, source)?;
@@ -246,6 +256,21 @@ impl Config {
         }
         let profile = self.profile.clone();
         Err(ConfigError::BodyLimit { limit: self.body_limit, most, profile })
+    }
+
+    fn check_capture(&self, file: &str, topology: &TopologyFile) -> Result<(), ConfigError> {
+        let capture::Options { topic: is_wanted, body_limit: limit, .. } = self.capture;
+        if !is_wanted {
+            return Ok(());
+        }
+        let topic = schemas::topics::WEBHOOKS_REJECTED;
+        if !topology.topics().contains_key(topic) {
+            return Err(ConfigError::NoTopic { file: file.to_owned(), topic });
+        }
+        if limit > TOPIC_BODY_BYTES_MAX {
+            return Err(ConfigError::CaptureBodyLimit { limit });
+        }
+        Ok(())
     }
 
     /// Largest record that the profile's topics take, in bytes.

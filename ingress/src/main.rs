@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | in | `POST` on each declared source's path; `/livez`, `/readyz`, `/health`, `/metrics`, `/events` |
-//! | out | `bank.webhooks.received.v1`, key: source and subject id |
+//! | out | `bank.webhooks.received.v1`, key: source and subject id; where it is wanted `bank.webhooks.rejected.v1`, key: source |
 //! | sources, secrets, limits | `[sources.*]` and `[profiles.*]` of `topology.toml`, flags below |
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use streams::registry::{Registry, RegistrySchemas};
 use streams::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +57,7 @@ pub fn main_with(config: &Config, prepare: impl FnOnce(&Dedupe)) -> anyhow::Resu
 fn ingress(
     config: &Config,
     runtime: &tokio::runtime::Handle,
-) -> anyhow::Result<(Ingress<KafkaPublisher>, Option<capture::Writer>)> {
+) -> anyhow::Result<(Ingress<KafkaPublisher>, Vec<capture::Writer>)> {
     let sources = config.sources()?;
     let metrics = Metrics::new().context("making the metrics")?;
     let window = sources.iter().map(|source| source.dedupe_window).max().unwrap_or_default();
@@ -67,7 +68,8 @@ fn ingress(
     }
     let names = doors.iter().map(|door| door.source.name.as_str());
     let gate = Gate::new(&config.senders, names.clone(), metrics.gate.clone());
-    let (capture, captures) = Capture::new(&config.capture, names, &metrics.capture);
+    let topic = rejected_topic(config, runtime, &metrics)?;
+    let (capture, captures) = Capture::new(&config.capture, names, topic, &metrics.capture);
     let ingress = Ingress {
         doors,
         gate,
@@ -86,10 +88,26 @@ fn ingress(
     Ok((ingress, captures))
 }
 
+/// The topic of rejected requests, if they are wanted there.
+fn rejected_topic(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<capture::Topic>> {
+    if !config.capture.topic {
+        return Ok(None);
+    }
+    let registry = Registry::new(&config.schema_registry_url)?;
+    let schemas = Arc::new(RegistrySchemas::new(registry, runtime.clone()));
+    let (servers, limit) = (&config.bootstrap_servers, config.capture.limit);
+    let topic = capture::Topic::new(servers, schemas, limit, metrics.capture.clone());
+    topic.context("making a producer for rejected requests").map(Some)
+}
+
 async fn serve(
     config: &Config,
     ingress: &Arc<Ingress<KafkaPublisher>>,
-    captures: Option<capture::Writer>,
+    captures: Vec<capture::Writer>,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
@@ -103,7 +121,7 @@ async fn serve(
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let terms = terms(config, ingress, &tasks, &stop)?;
-    if let Some(captures) = captures {
+    for mut captures in captures {
         let stop = stop.clone();
         tasks.spawn_blocking(move || captures.run(&stop));
     }

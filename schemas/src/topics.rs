@@ -2,6 +2,8 @@
 
 /// Requests the ingress accepted. Key: source and subject id.
 pub const WEBHOOKS_RECEIVED: &str = "bank.webhooks.received.v1";
+/// Requests the ingress rejected, where somebody asked for them. Key: source.
+pub const WEBHOOKS_REJECTED: &str = "bank.webhooks.rejected.v1";
 /// Changes of transactions. Key: account id.
 pub const TRANSACTIONS_ENRICHED: &str = "bank.transactions.enriched.v1";
 /// Balances as the bank states them. Key: account id.

@@ -91,7 +91,7 @@ async fn an_event_that_two_replicas_took_at_once_is_counted_and_derived_once() -
     doors.stop().await
 }
 
-fn signal(name: &str, doors: &mut Doors) -> anyhow::Result<()> {
+pub(crate) fn signal(name: &str, doors: &mut Doors) -> anyhow::Result<()> {
     let running = doors.platform.kafka().and_then(|kafka| kafka.running());
     let pid = running.context("no local Kafka")?.pid;
     let status = Command::new("kill").args([name, &pid.to_string()]).status()?;

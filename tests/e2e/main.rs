@@ -9,6 +9,8 @@ mod demo_summary;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod ingress_capture;
+#[cfg(test)]
 mod ingress_crash;
 #[cfg(test)]
 mod ingress_restart;
@@ -30,3 +32,5 @@ mod redrive;
 mod schemas;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod traces;

@@ -58,7 +58,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
         Command::Delete(args) => bank::delete(&args, shared.json).await,
         Command::Send(args) => send::run(args, shared).await,
         Command::Canary(args) => canary::run(args, shared).await,
-        Command::Captured(args) => captured::run(&args, shared),
+        Command::Captured(args) => captured::run(&args, shared).await,
         Command::Verify(args) => Ok(verify::run(&args, shared)),
     }
 }

@@ -1,69 +1,50 @@
 //! The file of rejected requests: appended to, bounded, for its owner only.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use schemas::WebhookRejected;
 
 use crate::metrics::CaptureMetrics;
-
-/// How often a writer without lines looks whether it shall stop.
-const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
 /// Only the owner reads what was signed, or writes what is believed.
 const MODE: u32 = 0o600;
 
-/// Writes the lines that come; to be run on a thread that may wait for a disk.
+/// A file of so many bytes at most, and as many in the one before it.
 #[derive(Debug)]
-pub struct Writer {
+pub(super) struct File {
     path: PathBuf,
     limit: u64,
-    lines: Receiver<Vec<u8>>,
     metrics: CaptureMetrics,
+    is_failing: bool,
 }
 
-impl Writer {
-    pub(super) fn new(
-        path: PathBuf,
-        limit: u64,
-        lines: Receiver<Vec<u8>>,
-        metrics: CaptureMetrics,
-    ) -> Self {
-        Self { path, limit, lines, metrics }
+impl File {
+    pub(super) fn new(path: PathBuf, limit: u64, metrics: CaptureMetrics) -> Self {
+        Self { path, limit, metrics, is_failing: false }
     }
 
-    /// Writes until `stop`, and what has come by then.
-    pub fn run(&self, stop: &CancellationToken) {
-        let mut failing = false;
-        loop {
-            match self.lines.recv_timeout(LOOK_PERIOD) {
-                Ok(line) => failing = self.write(&line, failing),
-                Err(RecvTimeoutError::Timeout) if !stop.is_cancelled() => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    /// Whether it failed; said once, until it works again.
-    fn write(&self, line: &[u8], was_failing: bool) -> bool {
-        let Err(error) = self.append(line) else {
+    /// Appends a line. A failure is said once, until it works again.
+    pub(super) fn put(&mut self, kept: &WebhookRejected) {
+        let Err(error) = self.append(kept) else {
             self.metrics.written.inc();
-            return false;
+            self.is_failing = false;
+            return;
         };
         self.metrics.failed.inc();
-        if !was_failing {
+        if !self.is_failing {
             let file = self.path.display();
             tracing::error!("cannot keep a rejected request in {file}: {error}");
         }
-        true
+        self.is_failing = true;
     }
 
     /// Opened for each line, some a second at most: a file that somebody moved away is made anew.
-    fn append(&self, line: &[u8]) -> io::Result<()> {
+    fn append(&self, kept: &WebhookRejected) -> io::Result<()> {
+        let mut line = serde_json::to_vec(kept)?;
+        line.push(b'\n');
         let mut file = self.open()?;
         let length = file.metadata()?.len();
         let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
@@ -73,10 +54,10 @@ impl Writer {
             std::fs::rename(&self.path, old)?;
             file = self.open()?;
         }
-        file.write_all(line)
+        file.write_all(&line)
     }
 
-    fn open(&self) -> io::Result<File> {
+    fn open(&self) -> io::Result<std::fs::File> {
         OpenOptions::new().append(true).create(true).mode(MODE).open(&self.path)
     }
 }

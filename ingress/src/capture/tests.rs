@@ -1,9 +1,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use apache_avro::{AvroSchema as _, Schema};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use streams::wire::{FixedSchemas, SchemaError, Schemas};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -13,9 +17,10 @@ use crate::testing::{TestIngress, up_body, up_signature};
 fn options(file: &Path, content: Content) -> Options {
     Options {
         file: Some(file.to_owned()),
+        topic: false,
         content,
         body_limit: 1024,
-        file_limit: 1024 * 1024,
+        limit: 1024 * 1024,
         rate: 0,
     }
 }
@@ -23,7 +28,7 @@ fn options(file: &Path, content: Content) -> Options {
 /// An ingress that keeps what it rejects, and its writer's end: all that came is then in the file.
 struct Kept {
     ingress: TestIngress,
-    writer: Writer,
+    writer: Mutex<Writer>,
     metrics: Metrics,
     folder: tempfile::TempDir,
 }
@@ -35,15 +40,15 @@ impl Kept {
         change(&mut options);
         let metrics = Metrics::new().unwrap();
         let sources = ["up", "stripe"].into_iter();
-        let (capture, writer) = Capture::new(&options, sources, &metrics.capture);
+        let (capture, mut writers) = Capture::new(&options, sources, None, &metrics.capture);
         let ingress = TestIngress::with_capture(capture).await;
-        Self { ingress, writer: writer.unwrap(), metrics, folder }
+        Self { ingress, writer: writers.remove(0).into(), metrics, folder }
     }
 
     fn lines(&self, name: &str) -> Vec<Value> {
         let stop = CancellationToken::new();
         stop.cancel();
-        self.writer.run(&stop);
+        self.writer.lock().unwrap().run(&stop);
         let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -103,7 +108,7 @@ async fn heads_hold_neither_the_signature_nor_the_body() {
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!(header(line, "x-up-authenticity-signature")["redacted"]["bytes"], 64);
     assert_eq!(line["body_bytes"], body.len());
-    assert_eq!(line.get("body_base64"), None);
+    assert_eq!((&line["body_base64"], &line["body_cut"]), (&Value::Null, &Value::Null));
     let text = line.to_string();
     assert!(!text.contains("eventType") && !text.contains(&up_signature("another secret", &body)));
 }
@@ -125,7 +130,7 @@ async fn a_long_body_is_cut_and_one_over_the_limit_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_file_makes_room_and_a_flood_is_counted_and_left_out() {
-    let kept = Kept::start(|options| options.file_limit = 1500).await;
+    let kept = Kept::start(|options| options.limit = 1500).await;
     for number in 0..12 {
         kept.forge(&format!("body {number:02}")).await;
     }
@@ -148,12 +153,84 @@ async fn a_full_file_makes_room_and_a_flood_is_counted_and_left_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_does_not_keep_up_or_fails_costs_lines_and_not_answers() {
     let kept = Kept::start(|options| options.file = Some("/nowhere/at/all".into())).await;
-    for _ in 0..LINES_MAX + 3 {
+    for _ in 0..WAITING_MAX + 3 {
         kept.forge("{}").await;
     }
     assert_eq!(kept.metrics.capture.crowded.get(), 3);
     assert_eq!(kept.lines("rejected.jsonl"), Vec::<Value>::new());
-    assert_eq!(kept.metrics.capture.failed.get(), u64::try_from(LINES_MAX).unwrap());
+    assert_eq!(kept.metrics.capture.failed.get(), u64::try_from(WAITING_MAX).unwrap());
     let body = up_body("e-1", None);
     assert_eq!(kept.ingress.post_up("up", &body).await.status, 200);
+}
+
+/// A registry that is away until it is not, and counts who asks.
+#[derive(Default)]
+struct Registry {
+    known: FixedSchemas,
+    asked: AtomicUsize,
+}
+
+impl Schemas for Registry {
+    fn pin(&self, topic: &str, schema: &Schema) -> Result<u32, SchemaError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.known.pin(topic, schema)
+    }
+
+    fn resolve(&self, id: u32) -> Result<&'static Schema, SchemaError> {
+        self.known.resolve(id)
+    }
+}
+
+/// A topic on a broker that nobody runs, and a request for it.
+fn away(schemas: Arc<dyn Schemas>, limit: u64, metrics: &Metrics) -> (Topic, WebhookRejected) {
+    let topic = Topic::new("127.0.0.1:1", schemas, limit, metrics.capture.clone()).unwrap();
+    let source = signatures::source::parse(
+        "a.toml",
+        "[sources.up]\npreset = \"up\"\npath = \"/up\"\nsecrets = [{ id = \"a\", env = \"A\" }]",
+    );
+    let (headers, peer) = (warp::http::HeaderMap::new(), std::net::Ipv4Addr::LOCALHOST.into());
+    let request = Request { peer, headers: &headers, body: Some(b"{}") };
+    let kept = (Content::Whole, 1024);
+    let reason = Reason::SignatureMismatch;
+    (topic, kept::of(&source.unwrap().remove(0), &request, reason, 0, kept))
+}
+
+fn registered() -> Arc<dyn Schemas> {
+    Arc::new(FixedSchemas::default().with(7, WebhookRejected::get_schema()))
+}
+
+#[test]
+fn a_broker_that_is_away_costs_what_is_beyond_the_queue_and_no_time() {
+    let metrics = Metrics::new().unwrap();
+    let (mut topic, kept) = away(registered(), u64::MAX, &metrics);
+    for _ in 0..topic::QUEUE_RECORDS_MAX + 3 {
+        topic.put(&kept);
+    }
+    assert_eq!((metrics.capture.unpublished.get(), metrics.capture.published.get()), (3, 0));
+}
+
+#[test]
+fn a_topic_takes_so_many_bytes_an_hour() {
+    let metrics = Metrics::new().unwrap();
+    let (mut topic, kept) = away(registered(), 1024, &metrics);
+    for _ in 0..100 {
+        topic.put(&kept);
+    }
+    let over = metrics.capture.over_rate.get();
+    assert!((80..100).contains(&over), "{over}");
+    assert_eq!(metrics.capture.unpublished.get(), 0);
+}
+
+#[test]
+fn a_registry_without_the_schema_is_not_asked_for_every_request() {
+    let metrics = Metrics::new().unwrap();
+    let registry = Arc::new(Registry::default());
+    let (mut topic, kept) = away(Arc::clone(&registry) as _, u64::MAX, &metrics);
+    for _ in 0..100 {
+        topic.put(&kept);
+    }
+    assert_eq!(
+        (metrics.capture.unpublished.get(), registry.asked.load(Ordering::SeqCst)),
+        (100, 1)
+    );
 }

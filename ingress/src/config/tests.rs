@@ -89,3 +89,19 @@ fn what_does_not_fit_together_is_refused_with_what_was_expected() {
     check(&short, &[], &["`sources.up`", "7d", "bank.webhooks.received.v1", "6d"]);
     check(&TOPOLOGY.replace("path = \"/webhooks/up\"", ""), &[], &["`sources.up`", "path"]);
 }
+
+#[test]
+fn rejected_requests_are_kept_on_a_declared_topic_whose_records_hold_their_bodies() {
+    let table = "[topics.\"bank.webhooks.rejected.v1\"]\npartitions = 1\nretention = \"3d\"\n\
+                 key = \"source\"\nvalue = \"bank.WebhookRejected\"\n";
+    let declared = format!("{table}{TOPOLOGY}");
+    let wanted = ["--capture-topic"];
+    assert!(load(&declared, &wanted).1.is_ok());
+    let error = load(TOPOLOGY, &wanted).1.unwrap_err().to_string();
+    assert!(error.contains("`bank.webhooks.rejected.v1` is not declared"), "{error}");
+    let long = ["--capture-topic", "--capture-body-limit", "262145"];
+    let error = load(&declared, &long).1.unwrap_err().to_string();
+    assert!(error.contains("262145") && error.contains("at most 262144"), "{error}");
+    // a file takes any
+    assert!(load(TOPOLOGY, &long[1..]).1.is_ok());
+}

@@ -9,8 +9,9 @@ use std::path::Path;
 use apache_avro::{AvroSchema, Schema};
 use schemas::{
     AccountObserved, BalanceReconciled, CoinTrigger, CoinTriggerFired, CoinTriggerReversed,
-    ExplainedItem, INTEGRITY_UNKNOWN, Position, PostPublished, PostRequested, SignatureHeader,
-    Transaction, TransactionEnriched, WebhookReceived,
+    ExplainedItem, INTEGRITY_UNKNOWN, Position, PostPublished, PostRequested, Redacted,
+    RejectedHeader, SignatureHeader, Transaction, TransactionEnriched, WebhookReceived,
+    WebhookRejected,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +72,38 @@ fn a_webhook_of_the_first_version_is_read_with_unknown_integrity() {
     assert_eq!(read, Ok(WebhookReceived { integrity, ..webhook_received() }));
     // The short way knows its own version only: each writer's schema is judged before it is taken.
     assert!(codec::decode::<WebhookReceived>(&datum).is_err());
+}
+
+#[test]
+fn webhook_rejected_keeps_its_bytes() {
+    let header = |name: &str| RejectedHeader {
+        name: name.into(),
+        value: None,
+        value_base64: None,
+        redacted: None,
+    };
+    let redacted = Redacted { bytes: 18, sha256_begins: "0123456789abcdef".into() };
+    check(
+        "bank.WebhookRejected.avro",
+        &WebhookRejected {
+            received_at: 1_760_000_000_417,
+            source: "up".into(),
+            scheme: "up".into(),
+            path: "/webhooks/up".into(),
+            reason: "signature-mismatch".into(),
+            peer: "192.0.2.1".into(),
+            headers: vec![
+                RejectedHeader { value: Some("Café".into()), ..header("user-agent") },
+                RejectedHeader { value_base64: Some("/w==".into()), ..header("x-odd") },
+                RejectedHeader { redacted: Some(redacted), ..header("cookie") },
+            ],
+            headers_left_out: 3,
+            body_bytes: Some(2),
+            body_sha256: Some("ab".repeat(32)),
+            body_base64: Some("e30=".into()),
+            body_cut: Some(false),
+        },
+    );
 }
 
 #[test]

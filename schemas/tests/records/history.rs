@@ -8,13 +8,14 @@ use apache_avro::schema_compatibility::SchemaCompatibility;
 use apache_avro::{AvroSchema, Schema};
 use schemas::{
     AccountObserved, BalanceReconciled, CoinTrigger, PostPublished, PostRequested,
-    TransactionEnriched, WebhookReceived, topics,
+    TransactionEnriched, WebhookReceived, WebhookRejected, topics,
 };
 
 /// Topic, file in `avro/`, schema of the Rust type.
-fn committed() -> [(&'static str, &'static str, Schema); 7] {
+fn committed() -> [(&'static str, &'static str, Schema); 8] {
     [
         (topics::WEBHOOKS_RECEIVED, "bank.WebhookReceived", WebhookReceived::get_schema()),
+        (topics::WEBHOOKS_REJECTED, "bank.WebhookRejected", WebhookRejected::get_schema()),
         (
             topics::TRANSACTIONS_ENRICHED,
             "bank.TransactionEnriched",

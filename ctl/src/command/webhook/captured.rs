@@ -1,10 +1,11 @@
 //! Shows the requests that the ingress rejected and kept, and judges one of them again.
 mod entry;
+mod topic;
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -20,14 +21,18 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// The command line.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("place").required(true).args(["file", "topic"])))]
 pub(super) struct Args {
     /// The ingress's capture file (`INGRESS_CAPTURE_FILE`).
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
+    /// The newest thousand on the ingress's topic instead (`INGRESS_CAPTURE_TOPIC`).
+    #[arg(long)]
+    topic: bool,
     /// Judge this one again, by its number in the list, and explain: exit code 1 rejected, 0 accepted
     /// (with the secrets of now). Needs `INGRESS_CAPTURE_CONTENT=whole`.
     #[arg(long, value_name = "N")]
-    explain: Option<usize>,
+    explain: Option<i64>,
     /// With --explain: judge it with this declared source [default: the one that rejected it].
     #[arg(long, requires = "explain")]
     source: Option<String>,
@@ -53,46 +58,52 @@ struct Verify {
     args: verify::Args,
 }
 
-pub(super) fn run(args: &Args, shared: &Shared) -> anyhow::Result<ExitCode> {
-    let entries = entries(args)?;
+pub(super) async fn run(args: &Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+    let entries = match &args.file {
+        Some(file) => lines(file)?,
+        None => topic::entries(shared).await?,
+    };
     let Some(number) = args.explain else { return list(&entries, shared.json) };
-    let entry = number.checked_sub(1).and_then(|index| entries.get(index)).with_context(|| {
-        format!("--explain {number}: expected 1 to {}, a number of the list", entries.len())
+    let entry = entries.iter().find(|entry| entry.number == number).with_context(|| {
+        format!(
+            "--explain {number}: expected a number of the list, of which there are {}",
+            entries.len()
+        )
     })?;
     explain(entry, args, shared)
 }
 
-fn entries(args: &Args) -> anyhow::Result<Vec<Entry>> {
-    let shown = args.file.display();
-    let length = std::fs::metadata(&args.file)
+fn lines(file: &Path) -> anyhow::Result<Vec<Entry>> {
+    let shown = file.display();
+    let length = std::fs::metadata(file)
         .with_context(|| {
             format!("reading {shown}; the ingress writes it when INGRESS_CAPTURE_FILE names it")
         })?
         .len();
     anyhow::ensure!(length <= FILE_BYTES_MAX, "{shown} is no capture file: {length} bytes");
-    let text = std::fs::read(&args.file).with_context(|| format!("reading {shown}"))?;
+    let text = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .enumerate()
-        .map(|(index, line)| {
-            serde_json::from_slice(line).with_context(|| {
-                format!("{shown}: line {} is not of the ingress", index.saturating_add(1))
-            })
+    (1..)
+        .zip(lines)
+        .map(|(number, line)| {
+            let kept = serde_json::from_slice(line);
+            let kept =
+                kept.with_context(|| format!("{shown}: line {number} is not of the ingress"))?;
+            Ok(Entry { number, kept })
         })
         .collect()
 }
 
 fn list(entries: &[Entry], json: bool) -> anyhow::Result<ExitCode> {
-    for (index, entry) in entries.iter().enumerate() {
-        let number = index.saturating_add(1);
+    for entry in entries {
         if json {
-            output::json(&entry.summary(number))?;
+            output::json(&entry.summary())?;
         } else {
-            output::line(&entry.line(number))?;
+            output::line(&entry.line())?;
         }
     }
     if entries.is_empty() {
-        output::progress("nothing is kept: nothing was rejected since the file was begun");
+        output::progress("nothing is kept: nothing was rejected since this was begun");
     } else if !json {
         output::line(&entry::totals(entries))?;
     }
@@ -110,17 +121,17 @@ fn explain(entry: &Entry, args: &Args, shared: &Shared) -> anyhow::Result<ExitCo
     }
     let mut words: Vec<OsString> = vec!["verify".into()];
     if args.secret_env.is_empty() {
-        let source = args.source.as_deref().unwrap_or(&entry.source);
+        let source = args.source.as_deref().unwrap_or(&entry.kept.source);
         words.extend(["--source".into(), source.into()]);
     } else {
-        words.extend(["--scheme".into(), entry.scheme.clone().into()]);
-        words.extend(["--path".into(), entry.path.clone().into()]);
+        words.extend(["--scheme".into(), entry.kept.scheme.clone().into()]);
+        words.extend(["--path".into(), entry.kept.path.clone().into()]);
     }
     for variable in &args.secret_env {
         words.extend(["--secret-env".into(), variable.into()]);
     }
-    for header in &entry.headers {
-        if let Some(value) = header.value()? {
+    for header in &entry.kept.headers {
+        if let Some(value) = entry::value(header)? {
             let line = [header.name.as_bytes(), b": ", &value].concat();
             words.extend(["--header".into(), OsString::from_vec(line)]);
         }
@@ -134,7 +145,7 @@ fn explain(entry: &Entry, args: &Args, shared: &Shared) -> anyhow::Result<ExitCo
     }
     let verify = Verify::try_parse_from(words).context("preparing the judgement")?;
     if !shared.json {
-        output::line(&entry.line(args.explain.unwrap_or_default()))?;
+        output::line(&entry.line())?;
         output::line(&entry.head())?;
     }
     Ok(verify::run(&verify.args, shared))

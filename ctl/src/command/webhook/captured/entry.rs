@@ -1,87 +1,72 @@
-//! A line of the capture file, as the ingress writes it.
+//! A rejected request, as the ingress keeps it.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use schemas::{RejectedHeader, WebhookRejected};
+use serde::Serialize;
 
 /// Senders that the totals name; an attack has thousands.
 const SENDERS_SHOWN: usize = 5;
 
-/// A rejected request.
-#[derive(Debug, Deserialize)]
+/// A rejected request, and its number: the line of a file, the offset on the topic and one.
+#[derive(Debug)]
 pub(super) struct Entry {
-    received_at: i64,
-    pub(super) source: String,
-    pub(super) scheme: String,
-    pub(super) path: String,
-    reason: String,
-    peer: String,
-    pub(super) headers: Vec<Header>,
-    body_bytes: Option<usize>,
-    body_base64: Option<String>,
-    body_cut: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Header {
-    pub(super) name: String,
-    value: Option<String>,
-    value_base64: Option<String>,
+    pub(super) number: i64,
+    pub(super) kept: WebhookRejected,
 }
 
 /// The list's line as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary<'a> {
-    number: usize,
+    number: i64,
     received_at: i64,
     source: &'a str,
     reason: &'a str,
     from: &'a str,
-    body_bytes: Option<usize>,
+    body_bytes: Option<i64>,
     content_type: Option<&'a str>,
     user_agent: Option<&'a str>,
 }
 
 impl Entry {
-    pub(super) fn summary(&self, number: usize) -> Summary<'_> {
+    pub(super) fn summary(&self) -> Summary<'_> {
         Summary {
-            number,
-            received_at: self.received_at,
-            source: &self.source,
-            reason: &self.reason,
+            number: self.number,
+            received_at: self.kept.received_at,
+            source: &self.kept.source,
+            reason: &self.kept.reason,
             from: self.sender(),
-            body_bytes: self.body_bytes,
+            body_bytes: self.kept.body_bytes,
             content_type: self.header("content-type"),
             user_agent: self.header("user-agent"),
         }
     }
 
     /// One line for people.
-    pub(super) fn line(&self, number: usize) -> String {
-        let time = self.time().map_or_else(|_| self.received_at.to_string(), |at| at.to_string());
-        let body =
-            self.body_bytes.map_or_else(|| "body not read".to_owned(), |n| format!("{n} bytes"));
+    pub(super) fn line(&self) -> String {
+        let WebhookRejected { received_at, source, reason, body_bytes, .. } = &self.kept;
+        let time = self.time().map_or_else(|_| received_at.to_string(), |at| at.to_string());
+        let body = body_bytes.map_or_else(|| "body not read".to_owned(), |n| format!("{n} bytes"));
         let agent = self.header("user-agent").unwrap_or("no user agent");
         format!(
-            "{number:>4}  {time}  {}  {}  from {}  {body}  {agent}",
-            self.source,
-            self.reason,
+            "{:>4}  {time}  {source}  {reason}  from {}  {body}  {agent}",
+            self.number,
             self.sender()
         )
     }
 
     /// What came with it, and what a verdict alone would not say.
     pub(super) fn head(&self) -> String {
-        let names: Vec<_> = self.headers.iter().map(|header| header.name.as_str()).collect();
+        let names: Vec<_> = self.kept.headers.iter().map(|header| header.name.as_str()).collect();
         let mut lines = vec![format!("headers   {}", names.join(", "))];
-        if self.reason == "replayed" {
+        if self.kept.reason == "replayed" {
             let told = "genuine, but another body came under the same id or nonce before";
             lines.push(format!("replayed  {told}: what follows judges the signature only"));
         }
-        if self.body_bytes == Some(0) {
+        if self.kept.body_bytes == Some(0) {
             lines.push("empty     no webhook has an empty body: a proxy dropped it".to_owned());
         }
         lines.join("\n")
@@ -89,32 +74,33 @@ impl Entry {
 
     /// When it came.
     pub(super) fn time(&self) -> anyhow::Result<jiff::Timestamp> {
-        jiff::Timestamp::from_millisecond(self.received_at).context("reading the request's time")
+        jiff::Timestamp::from_millisecond(self.kept.received_at)
+            .context("reading the request's time")
     }
 
     /// Its exact body.
     pub(super) fn body(&self) -> anyhow::Result<Vec<u8>> {
-        let Some(text) = &self.body_base64 else {
+        let Some(text) = &self.kept.body_base64 else {
             anyhow::bail!(
                 "the body was not kept: set INGRESS_CAPTURE_CONTENT=whole, and wait for the next \
                  rejection (a body over the ingress's own limit is not read at all)"
             );
         };
         anyhow::ensure!(
-            self.body_cut != Some(true),
+            self.kept.body_cut != Some(true),
             "only the body's begin was kept: raise INGRESS_CAPTURE_BODY_LIMIT to at least {}",
-            self.body_bytes.unwrap_or_default()
+            self.kept.body_bytes.unwrap_or_default()
         );
         STANDARD.decode(text).context("decoding the kept body")
     }
 
     /// Who sent it, by the proxy's word where there is one: for reading, not for trusting.
     fn sender(&self) -> &str {
-        self.header("x-forwarded-for").unwrap_or(&self.peer)
+        self.header("x-forwarded-for").unwrap_or(&self.kept.peer)
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|header| header.name == name)?.value.as_deref()
+        self.kept.headers.iter().find(|header| header.name == name)?.value.as_deref()
     }
 }
 
@@ -123,7 +109,7 @@ pub(super) fn totals(entries: &[Entry]) -> String {
     let mut reasons = BTreeMap::<_, usize>::new();
     let mut senders = BTreeMap::<_, usize>::new();
     for entry in entries {
-        *reasons.entry((entry.source.as_str(), entry.reason.as_str())).or_default() += 1;
+        *reasons.entry((entry.kept.source.as_str(), entry.kept.reason.as_str())).or_default() += 1;
         *senders.entry(entry.sender()).or_default() += 1;
     }
     let reasons = reasons.iter().map(|((source, reason), n)| format!("{source} {reason} {n}"));
@@ -138,16 +124,14 @@ pub(super) fn totals(entries: &[Entry]) -> String {
     format!("\nreasons   {}\nsenders   {}{more}", reasons.join(", "), shown.join(", "))
 }
 
-impl Header {
-    /// Its value's bytes; `None` where it was redacted.
-    pub(super) fn value(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        match (&self.value, &self.value_base64) {
-            (Some(text), _) => Ok(Some(text.clone().into_bytes())),
-            (None, Some(text)) => {
-                let value = STANDARD.decode(text);
-                value.map(Some).with_context(|| format!("decoding header `{}`", self.name))
-            }
-            (None, None) => Ok(None),
+/// A header's value; `None` where it was redacted.
+pub(super) fn value(header: &RejectedHeader) -> anyhow::Result<Option<Vec<u8>>> {
+    match (&header.value, &header.value_base64) {
+        (Some(text), _) => Ok(Some(text.clone().into_bytes())),
+        (None, Some(text)) => {
+            let value = STANDARD.decode(text);
+            value.map(Some).with_context(|| format!("decoding header `{}`", header.name))
         }
+        (None, None) => Ok(None),
     }
 }

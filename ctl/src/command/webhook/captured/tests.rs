@@ -28,7 +28,7 @@ fn kept(body: &str, more: &str) -> String {
 }
 
 fn entry(line: &str) -> Entry {
-    serde_json::from_str(line).unwrap()
+    Entry { number: 3, kept: serde_json::from_str(line).unwrap() }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_kept_request_has_its_exact_body_and_a_cut_one_is_not_judged() {
 
 #[test]
 fn a_list_tells_time_source_reason_and_sender() {
-    let line = entry(&kept("{}", "")).line(3);
+    let line = entry(&kept("{}", "")).line();
     assert_eq!(
         line,
         "   3  2026-03-03T01:23:20Z  up  signature-mismatch  from 192.0.2.1  2 bytes  no user agent"
@@ -72,8 +72,8 @@ fn what_a_verdict_would_not_say_is_said_beside_it() {
     assert!(entry(&empty).head().contains("a proxy dropped it"));
 }
 
-#[test]
-fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
+#[tokio::test]
+async fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
     let folder = tempfile::tempdir().unwrap();
     let topology = folder.path().join("topology.toml");
     let file = folder.path().join("rejected.jsonl");
@@ -84,13 +84,14 @@ fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
     let event = r#"{"data":{"id":"e-1","attributes":{"eventType":"PING","createdAt":"2026-03-03T12:23:20+11:00"},"relationships":{}}}"#;
     let mut lines = std::fs::File::create(&file).unwrap();
     writeln!(lines, "{}", kept(event, "")).unwrap();
-    let check = |secret: &str, expect: ExitCode| {
+    let check = async |secret: &str, expect: ExitCode| {
         std::fs::write(folder.path().join("secret"), secret).unwrap();
         let words =
             ["".as_ref(), "--topology-file".as_ref(), topology.as_os_str(), "--json".as_ref()];
         let shared = Given::try_parse_from(words).unwrap().shared;
         let args = Args {
-            file: file.clone(),
+            file: Some(file.clone()),
+            topic: false,
             explain: Some(1),
             source: None,
             secret_env: Vec::new(),
@@ -98,9 +99,9 @@ fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
             known_good: None,
             body_to: Some(folder.path().join("body")),
         };
-        assert_eq!(run(&args, &shared).unwrap(), expect);
+        assert_eq!(run(&args, &shared).await.unwrap(), expect);
         assert_eq!(std::fs::read(folder.path().join("body")).unwrap(), event.as_bytes());
     };
-    check("two", ExitCode::FAILURE);
-    check("one", ExitCode::SUCCESS);
+    check("two", ExitCode::FAILURE).await;
+    check("one", ExitCode::SUCCESS).await;
 }

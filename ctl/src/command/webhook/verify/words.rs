@@ -8,7 +8,11 @@ pub(super) fn text(explanation: &Explanation) -> String {
     if let Some(given) = &explanation.given {
         lines.push(format!("given     {given}"));
     }
-    if is_of_headers(explanation.reason) {
+    if let Some(named) = &explanation.named_key {
+        let known = explanation.known_keys.join(", ");
+        lines.push(format!("names     key {named}; known are {known}"));
+    }
+    if is_of_headers(explanation) {
         let needs =
             |it: &NeededHeader| format!("needs     {}: {} ({})", it.name, it.form, it.found);
         lines.extend(explanation.headers.iter().map(needs));
@@ -18,6 +22,10 @@ pub(super) fn text(explanation: &Explanation) -> String {
             "signed    {:<9} {} bytes, sha256 {}: {}",
             part.part, part.length, part.sha256, part.preview
         ));
+    }
+    if explanation.signed.iter().all(|part| part.part != "body") {
+        let (bytes, sha256) = (explanation.body_bytes, &explanation.body_sha256);
+        lines.push(format!("body      {bytes} bytes, sha256 {sha256}"));
     }
     for expected in &explanation.expected {
         lines.push(format!("expected  {} (key {})", expected.signature, expected.key_id));
@@ -29,13 +37,17 @@ pub(super) fn text(explanation: &Explanation) -> String {
     lines.join("\n")
 }
 
-/// Whether the headers themselves are what is wrong.
-fn is_of_headers(reason: Option<Reason>) -> bool {
-    use Reason::{AlgorithmNotAllowed, InvalidTimestamp, MalformedHeader, MissingHeaders};
-    matches!(
-        reason,
-        Some(MissingHeaders | MalformedHeader | InvalidTimestamp | AlgorithmNotAllowed)
-    )
+/// Whether the headers themselves are what is wrong: also one that names a place of keys that is not
+/// pinned, so that nothing else was read.
+fn is_of_headers(explanation: &Explanation) -> bool {
+    use Reason::{
+        AlgorithmNotAllowed, InvalidTimestamp, MalformedHeader, MissingHeaders, UnknownKey,
+    };
+    match explanation.reason {
+        Some(MissingHeaders | MalformedHeader | InvalidTimestamp | AlgorithmNotAllowed) => true,
+        Some(UnknownKey) => explanation.signed.is_empty(),
+        _ => false,
+    }
 }
 
 fn verdict(explanation: &Explanation) -> String {

@@ -1,10 +1,10 @@
-//! What is kept of one rejected request.
+//! What is kept of one rejected request; `bankstream webhook captured` reads it.
 
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use schemas::{Redacted, RejectedHeader, WebhookRejected};
 use sha2::{Digest as _, Sha256};
 use signatures::source::{Place, SourceConfig};
 use signatures::{Expectation, Part, Reason};
@@ -51,97 +51,53 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// A line of the file; `bankstream webhook captured` reads it.
-#[derive(Serialize)]
-struct Line<'a> {
-    received_at: i64,
-    source: &'a str,
-    scheme: &'a str,
-    path: &'a str,
-    reason: Reason,
-    peer: IpAddr,
-    headers: Vec<Header<'a>>,
-    /// Headers that are not here, because there were too many.
-    #[serde(skip_serializing_if = "is_zero")]
-    headers_left_out: usize,
-    body_bytes: Option<usize>,
-    body_sha256: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-    /// Whether `body_base64` is only the body's begin.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_cut: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a str>,
-    /// Where the value is not text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
-    /// Where the value is not shown: its length, and what tells it from another.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redacted: Option<Redacted>,
-}
-
-#[derive(Serialize)]
-struct Redacted {
-    bytes: usize,
-    sha256_begins: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
-/// The line, with its line feed, for a request that `source` rejected at the time `now`; `kept` is
-/// what is shown of it, and how many bytes of its body.
-pub(super) fn line(
+/// What is kept of a request that `source` rejected at the time `now`: what `content` shows, and so
+/// many bytes of its body.
+pub(super) fn of(
     source: &SourceConfig,
     request: &Request<'_>,
     reason: Reason,
     now: i64,
-    kept: (Content, usize),
-) -> Result<Vec<u8>, serde_json::Error> {
-    let (content, body_limit) = kept;
+    (content, body_limit): (Content, usize),
+) -> WebhookRejected {
     let shown = |name: &str| {
         HARMLESS.contains(&name) || (content == Content::Whole && is_of_scheme(source, name))
     };
     let headers = request.headers.iter().take(HEADERS_MAX);
     let headers = headers.map(|(name, value)| header(name.as_str(), value, shown(name.as_str())));
+    let left_out = request.headers.len().saturating_sub(HEADERS_MAX);
     let body = request.body.filter(|_| content == Content::Whole);
     let begin = body.map(|body| body.get(..body_limit).unwrap_or(body));
-    let line = Line {
+    WebhookRejected {
         received_at: now,
-        source: &source.name,
-        scheme: &source.scheme.name,
-        path: &source.path,
-        reason,
-        peer: request.peer,
+        source: source.name.clone(),
+        scheme: source.scheme.name.clone(),
+        path: source.path.clone(),
+        reason: reason.as_str().to_owned(),
+        peer: request.peer.to_string(),
         headers: headers.collect(),
-        headers_left_out: request.headers.len().saturating_sub(HEADERS_MAX),
-        body_bytes: request.body.map(<[u8]>::len),
+        headers_left_out: i32::try_from(left_out).unwrap_or(i32::MAX),
+        body_bytes: request.body.map(length),
         body_sha256: request.body.map(|body| hex::encode(Sha256::digest(body))),
         body_base64: begin.map(|begin| STANDARD.encode(begin)),
         body_cut: body.map(|body| body.len() > body_limit),
-    };
-    let mut text = serde_json::to_vec(&line)?;
-    text.push(b'\n');
-    Ok(text)
+    }
 }
 
-fn header<'a>(name: &'a str, value: &'a HeaderValue, shown: bool) -> Header<'a> {
+fn length(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
+}
+
+fn header(name: &str, value: &HeaderValue, shown: bool) -> RejectedHeader {
     let bytes = value.as_bytes();
-    let mut header = Header { name, value: None, value_base64: None, redacted: None };
+    let name = name.to_owned();
+    let mut header = RejectedHeader { name, value: None, value_base64: None, redacted: None };
     if !shown || bytes.len() > VALUE_BYTES_MAX {
         let mut sha256_begins = hex::encode(Sha256::digest(bytes));
         sha256_begins.truncate(HASH_DIGITS);
-        header.redacted = Some(Redacted { bytes: bytes.len(), sha256_begins });
+        header.redacted = Some(Redacted { bytes: length(bytes), sha256_begins });
     } else if let Ok(text) = value.to_str() {
-        header.value = Some(text);
+        header.value = Some(text.to_owned());
     } else {
         header.value_base64 = Some(STANDARD.encode(bytes));
     }
