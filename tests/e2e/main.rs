@@ -1,6 +1,8 @@
 //! Promises of the whole pipeline, each in its own file, against a real Kafka and real binaries.
 
 #[cfg(test)]
+mod abnormal;
+#[cfg(test)]
 mod broker_restart;
 #[cfg(test)]
 mod dead_letters;
