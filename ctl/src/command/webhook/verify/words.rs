@@ -9,8 +9,11 @@ pub(super) fn text(explanation: &Explanation) -> String {
         lines.push(format!("given     {given}"));
     }
     if let Some(named) = &explanation.named_key {
-        let known = explanation.known_keys.join(", ");
-        lines.push(format!("names     key {named}; known are {known}"));
+        let known = match explanation.known_keys.as_slice() {
+            [] => "none".to_owned(),
+            keys => keys.join(", "),
+        };
+        lines.push(format!("names     key {named}; known: {known}"));
     }
     if is_of_headers(explanation) {
         let needs =
