@@ -1,11 +1,19 @@
 //! Where topics begin and end, and how far groups are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
 
 use super::{Admin, AdminError, REQUEST_TIMEOUT, config};
+
+/// How often a group's coordinator is looked for, and how long between: it moves when a broker starts
+/// or ends, which takes seconds.
+const COORDINATOR_TRIES: u32 = 40;
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(250);
 
 /// The records a partition holds: offsets from `low` up to, not including, `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +96,10 @@ impl Admin {
         if asked.count() == 0 {
             return Ok(Vec::new());
         }
-        let committed = consumer
-            .committed_offsets(asked, REQUEST_TIMEOUT)
-            .map_err(|source| self.error(action(), source))?;
+        let committed =
+            committed(&consumer, &asked).map_err(|source| self.error(action(), source))?;
         let mut offsets = Vec::with_capacity(committed.count());
         for element in committed.elements() {
-            element.error().map_err(|source| self.error(action(), source))?;
             let committed = match element.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
@@ -115,9 +121,54 @@ impl Admin {
     }
 }
 
+/// The committed offsets, when the group's coordinator is there.
+fn committed(
+    consumer: &BaseConsumer,
+    asked: &TopicPartitionList,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut tries = 0;
+    loop {
+        let answer = consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT).and_then(|found| {
+            for element in found.elements() {
+                element.error()?;
+            }
+            Ok(found)
+        });
+        match answer {
+            Err(error) if is_moving(&error) && tries < COORDINATOR_TRIES => tries += 1,
+            answer => return answer,
+        }
+        #[expect(clippy::disallowed_methods, reason = "a thread for what blocks")]
+        std::thread::sleep(COORDINATOR_PAUSE);
+    }
+}
+
+/// Whether the group's coordinator is about to be somewhere else, or not there yet.
+fn is_moving(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{GroupOffset, Watermarks};
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+    use super::{GroupOffset, Watermarks, is_moving};
+
+    #[test]
+    fn a_coordinator_that_moves_is_asked_again_and_nobody_else() {
+        let fetch = KafkaError::OffsetFetch;
+        assert!(is_moving(&fetch(RDKafkaErrorCode::NotCoordinator)));
+        assert!(is_moving(&fetch(RDKafkaErrorCode::CoordinatorLoadInProgress)));
+        assert!(!is_moving(&fetch(RDKafkaErrorCode::GroupAuthorizationFailed)));
+        assert!(!is_moving(&KafkaError::Canceled));
+    }
 
     #[test]
     fn lag_counts_the_records_that_are_still_there() {
