@@ -5,7 +5,7 @@
 //! to a client is kept beside an [`Arc`](std::sync::Arc) of it, and is given back first.
 #![expect(unsafe_code, reason = "calls into librdkafka that rdkafka does not offer")]
 #![cfg_attr(
-    not(any(test, feature = "testing")),
+    not(feature = "testing"),
     expect(
         unreachable_pub,
         unused_imports,

@@ -454,10 +454,12 @@ impl Task {
                 input.buffered < input.buffered_max / 2 && input.offsets.span() < OPEN_SPAN_MAX / 2;
             if is_full && !input.is_paused {
                 input.is_paused = true;
+                self.settings.metrics.partitions_paused.inc();
                 self.commands.push(Command::Pause { input: index });
             } else if has_room && input.is_paused {
                 input.is_paused = false;
                 input.blocked = None;
+                self.settings.metrics.partitions_paused.dec();
                 self.commands.push(Command::Resume { input: index });
             }
         }
@@ -468,6 +470,24 @@ impl Task {
         self.is_halted = true;
         let place = format!("{}/{node}", self.settings.application_id);
         self.commands.push(Command::Halt(Halt { place, position, message }));
+    }
+}
+
+/// What a task that goes was counted for, somebody else's is counted for now.
+impl Drop for Task {
+    fn drop(&mut self) {
+        let metrics = &self.settings.metrics;
+        for _ in self.inputs.iter().filter(|input| input.is_paused) {
+            metrics.partitions_paused.dec();
+        }
+        for entry in self.entries.values() {
+            if (entry.is_call_out || matches!(entry.stage, Stage::Calling { .. }))
+                && let Some(node) = self.inputs.get(entry.input).map(|input| input.node)
+                && let Some(node) = self.nodes.get(node)
+            {
+                metrics.calls_in_flight.with_label_values(&[&node.name]).dec();
+            }
+        }
     }
 }
 

@@ -231,7 +231,6 @@ impl Engine {
     fn set_paused(&mut self, owner: Owner, input: usize, is_paused: bool) {
         let Some(running) = self.tasks.get(&(owner.sub, owner.partition)) else { return };
         let Some(topic) = running.task.input_topics().nth(input).cloned() else { return };
-        self.environment.metrics.partitions_paused.add(if is_paused { 1 } else { -1 });
         self.pauses.push((topic, owner.partition, is_paused));
     }
 

@@ -127,9 +127,9 @@ mod tests {
         metrics::Metrics,
         names::Names,
         native::Forwarding,
-        record::{Headers, Outgoing},
+        record::{Headers, Outgoing, Position, RawRecord},
         runtime::engine::Equipment,
-        task::{Environment, RetryPolicy, SendId},
+        task::{Environment, Event, RetryPolicy, SendId, commit_point::CommitPoint},
         topology::{Effects, Topology},
         topology_file::Guarantee,
         wire::FixedSchemas,
@@ -197,5 +197,31 @@ mod tests {
         engine.forget_unsent_of_transaction();
         let left: Vec<_> = engine.unsent.iter().map(|(owner, ..)| *owner).collect();
         assert_eq!(left, [tell]);
+    }
+
+    #[test]
+    fn a_full_partition_is_counted_as_paused_for_as_long_as_its_task_is_here() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut engine = engine(runtime.handle().clone());
+        let owner = engine.add_task(0, 0).unwrap();
+        let paused = engine.environment.metrics.partitions_paused.clone();
+        let task = &mut engine.task(owner).unwrap().task;
+        task.set_committed(0, CommitPoint::default());
+        task.drain();
+        for offset in 0..10_000 {
+            let position = Position { topic: "decide".into(), partition: 0, offset };
+            let record = RawRecord {
+                position,
+                timestamp: 0,
+                key: None,
+                value: None,
+                headers: Headers::new(),
+            };
+            task.handle(Event::Fetched { input: 0, record }, 0);
+        }
+        task.tick(0);
+        assert_eq!(paused.get(), 1);
+        drop(engine);
+        assert_eq!(paused.get(), 0);
     }
 }
