@@ -140,13 +140,16 @@ pub(super) fn run(plan: &Plan, progress: &SyncSender<Progress>) {
 
 fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, RestoreError> {
     let partition = plan.owner.partition;
-    let reader = reader(plan)?;
+    let reader = reader(plan, "read_committed")?;
+    // An open transaction hides what others have committed behind it: to readers of committed records a
+    // partition ends in front of it. The end that counts is the real one, which is waited for.
+    let whole = self::reader(plan, "read_uncommitted")?;
     let starts = starts(&reader, plan)?;
     check_directory(plan, &starts)?;
     let mut restored = Restored { starts, ends: Vec::new(), left_out: Vec::new() };
     let mut readings = Vec::new();
     for (store, changelog, kind) in &plan.changelogs {
-        let (low, high) = ask(|| reader.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?;
+        let (low, high) = ask(|| whole.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?;
         let kept = plan.beginning.positions.get(*store).copied().flatten();
         if let Some(kept) = kept {
             if kept > high {
@@ -193,14 +196,14 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
     Ok(Found::Restored(restored))
 }
 
-fn reader(plan: &Plan) -> Result<BaseConsumer, KafkaError> {
+fn reader(plan: &Plan, isolation: &str) -> Result<BaseConsumer, KafkaError> {
     ClientConfig::new()
         .set("bootstrap.servers", &plan.servers)
         .set("group.id", &plan.group_id)
         .set("client.id", format!("{}-restore", plan.group_id))
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("allow.auto.create.topics", "false")
         .set("fetch.wait.max.ms", "20")
         .set("fetch.queue.backoff.ms", "5")

@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 /// Name of the header, in requests and in records.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The trace and the span that `text` names; `None` for any other text than the one that [`write`]
+/// The trace and the span that `text` names; `None` for any other text than the one that [`write()`]
 /// gives, and where an id is all zeros.
 pub fn read(text: &str) -> Option<SpanContext> {
     let mut fields = text.split('-');
