@@ -151,7 +151,7 @@ fn joined(pieces: &[Piece<'_>]) -> Vec<u8> {
 impl Algorithm {
     fn digest(self) -> Option<MessageDigest> {
         match self {
-            Self::RsaSha256 => Some(MessageDigest::sha256()),
+            Self::RsaSha256 | Self::RsaSha256Twice => Some(MessageDigest::sha256()),
             Self::RsaSha512 => Some(MessageDigest::sha512()),
             _ => None,
         }
@@ -167,6 +167,7 @@ impl Algorithm {
                 let signature = EcdsaSig::from_private_components(r, s)?;
                 signature.verify(&self.hash(data), &*key.ec_key()?)
             }
+            Self::RsaSha256Twice => Self::RsaSha256.verify(key, &sha::sha256(data), given),
             Self::RsaSha256 | Self::RsaSha512 => {
                 let Some(digest) = self.digest() else { return Ok(false) };
                 sign::Verifier::new(digest, key)?.verify_oneshot(given, data)
@@ -178,6 +179,7 @@ impl Algorithm {
         let half = match self {
             Self::Es256 => 32,
             Self::Es512 => 66,
+            Self::RsaSha256Twice => return Self::RsaSha256.sign(key, &sha::sha256(data)),
             _ => {
                 let mut signer = match self.digest() {
                     Some(digest) => sign::Signer::new(digest, key)?,

@@ -36,7 +36,7 @@ pub use key::{KeyError, KeySet};
 pub use reason::Reason;
 pub use scheme::{
     Algorithm, Carrier, Expectation, FreeScheme, FreeSchemeError, Freshness, Integrity,
-    KeyEncoding, ParamError, Part, Scheme, SignatureEncoding, TimestampForm,
+    KeyEncoding, Layout, ParamError, Part, Scheme, SignatureEncoding, TimestampForm,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signer, sign};

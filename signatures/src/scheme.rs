@@ -59,13 +59,17 @@ pub enum Carrier {
     Plain,
     /// The value is this text and then the signature.
     Prefixed(String),
-    /// `name=value` items, separated by commas: one timestamp, one or more signatures. Items of
-    /// other names (other versions of the scheme) are passed over and never help.
+    /// The value is fixed texts with a timestamp, or several signatures, between them.
+    Layout(Layout),
+    /// `name=value` items, separated by commas: one or more signatures, and one timestamp unless it
+    /// stands elsewhere. Items of other names (other versions of the scheme) are passed over and
+    /// never help.
     Pairs {
-        /// Name of the timestamp's item.
-        timestamp: String,
-        /// Name of the signatures' items.
-        signature: String,
+        /// Name of the timestamp's item; `None` where the scheme's timestamp is in a header of its
+        /// own or there is none.
+        timestamp: Option<String>,
+        /// Names of the signatures' items, at least one; a sender uses the first.
+        signatures: Vec<String>,
     },
     /// `version,signature` items, separated by spaces. Each version has its algorithm; a key is
     /// compared only with signatures of its own. Other versions are passed over and never help.
@@ -83,6 +87,19 @@ pub enum Carrier {
     Items,
 }
 
+/// `prefix TIMESTAMP time_end SIGNATURE (between SIGNATURE)*`, without the spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// What the value begins with; may be empty.
+    pub prefix: String,
+    /// What ends the timestamp, which is one or more visible ASCII characters up to there; `None`
+    /// where no timestamp stands here.
+    pub time_end: Option<String>,
+    /// What stands between two signatures, each of which must be well-formed; `None` where there
+    /// is one.
+    pub between: Option<char>,
+}
+
 /// A part of the signed bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -92,9 +109,13 @@ pub enum Part {
     Literal(String),
     /// The request's body as received.
     Body,
+    /// The same, for bodies that are JSON objects: a body that does not begin with `{` is an invalid
+    /// payload. The header in front may then hold its separator, and no `{`.
+    Object,
     /// The value of the header of this name (lower case) as received. It is 1 to 256 visible ASCII
-    /// characters without the character that the next literal begins with: otherwise bytes could
-    /// move from one part to the next under the same signature.
+    /// characters without the character that the next literal begins with (in front of an
+    /// [`Part::Object`], without `{`): otherwise bytes could move from one part to the next under
+    /// the same signature.
     Header(String),
     /// The headers that a detached JWS lists, each as `Name: value` and a line feed.
     SignedHeaders,
@@ -119,6 +140,8 @@ pub enum Algorithm {
     Es512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RsaSha256,
+    /// The same over the SHA-256 (32 bytes) of what is signed: two passes of hashing.
+    RsaSha256Twice,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     RsaSha512,
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::headers::Header;
 use crate::key::{Key, KeyError, Named};
 use crate::parse::{self, Piece};
-use crate::scheme::{Carrier, Expectation, Part, Scheme};
+use crate::scheme::{Carrier, Expectation, Layout, Part, Scheme};
 use crate::secret::Secret;
 use crate::verify::{SetupError, check_params};
 
@@ -40,6 +40,9 @@ pub enum SignError {
     /// The body has no items to sign.
     #[error("the body is not JSON with `notificationItems`")]
     Items,
+    /// A receiver of this scheme takes JSON objects only.
+    #[error("this scheme signs JSON objects: the body must begin with `{{`")]
+    Object,
     /// The key refuses to sign.
     #[error("the key cannot sign")]
     Key,
@@ -79,6 +82,7 @@ impl Signer {
             Carrier::Items => return Err(SignError::InBody),
             _ => {}
         }
+        parse::check_object(scheme, body).map_err(|_| SignError::Object)?;
         let timestamp = scheme.timestamp_form.write(at);
         let mut sent = Vec::with_capacity(3);
         let mut pieces = Vec::with_capacity(scheme.signed.len());
@@ -90,7 +94,8 @@ impl Signer {
             let refused = || SignError::Header(name.clone());
             let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
             let header = header.ok_or_else(refused)?;
-            let value = parse::field(&header.value, scheme.signed.get(index + 1));
+            let after = scheme.signed.get(index + 1..).unwrap_or_default();
+            let value = parse::field(&header.value, after);
             let bytes = Cow::Borrowed(value.map_err(|_| refused())?.as_bytes());
             pieces.push(Piece { part: "header", bytes });
             sent.push(header.clone());
@@ -116,8 +121,13 @@ impl Signer {
                 signature
             }
             Carrier::Prefixed(prefix) => format!("{prefix}{signature}"),
-            Carrier::Pairs { timestamp: t, signature: v } => {
-                format!("{t}={timestamp},{v}={signature}")
+            Carrier::Layout(Layout { prefix, time_end: Some(end), .. }) => {
+                format!("{prefix}{timestamp}{end}{signature}")
+            }
+            Carrier::Layout(Layout { prefix, .. }) => format!("{prefix}{signature}"),
+            Carrier::Pairs { timestamp: t, signatures } => {
+                let time = t.as_ref().map(|t| format!("{t}={timestamp},")).unwrap_or_default();
+                format!("{time}{}={signature}", signatures.first().map_or("", String::as_str))
             }
             Carrier::Versions(versions) => {
                 let mut ours = versions.iter();

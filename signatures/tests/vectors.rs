@@ -6,12 +6,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use signatures::{Header, Reason, Scheme, Secret, Signer, Verifier, explain};
+use signatures::{FreeScheme, Header, Reason, Scheme, Secret, Signer, Verifier, explain};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vectors {
     scheme: String,
+    /// The table of a partner's scheme, where the scheme is not built in.
+    free: Option<String>,
     secrets: Vec<(String, String)>,
     #[serde(default)]
     params: Vec<(String, String)>,
@@ -47,7 +49,12 @@ impl Vectors {
     }
 
     fn scheme(&self) -> Scheme {
-        let scheme = Scheme::by_name(&self.scheme).unwrap();
+        let scheme = match &self.free {
+            None => Scheme::by_name(&self.scheme).unwrap(),
+            Some(table) => {
+                toml::from_str::<FreeScheme>(table).unwrap().scheme(&self.scheme).unwrap()
+            }
+        };
         let set = |scheme: Scheme, (name, value): &(String, String)| {
             scheme.with_param(name, value).unwrap()
         };
@@ -113,6 +120,12 @@ vectors! {
     adyen_requests_are_judged_as_the_vectors_say: "adyen",
     paypal_requests_are_judged_as_the_vectors_say: "paypal",
     paypal_requests_of_a_certificate_are_judged_as_the_vectors_say: "paypal-chain",
+    requests_with_the_time_in_front_are_judged_as_the_vectors_say: "free-time-in-front",
+    requests_with_a_list_of_signatures_are_judged_as_the_vectors_say: "free-list",
+    requests_with_signatures_of_two_names_are_judged_as_the_vectors_say: "free-two-names",
+    requests_with_pairs_and_a_time_beside_them_are_judged_as_the_vectors_say: "free-pairs-and-time",
+    requests_that_name_their_signed_headers_are_judged_as_the_vectors_say: "free-named-headers",
+    requests_that_are_hashed_twice_are_judged_as_the_vectors_say: "free-hashed-twice",
 }
 
 #[test]
@@ -174,6 +187,9 @@ fn our_signer_makes_the_headers_of_the_vectors() {
         include_str!("vectors/convoy-simple.json"),
         include_str!("vectors/convoy-advanced.json"),
         include_str!("vectors/convoy-sha512-base64.json"),
+        include_str!("vectors/free-time-in-front.json"),
+        include_str!("vectors/free-list.json"),
+        include_str!("vectors/free-two-names.json"),
     ] {
         let vectors = Vectors::read(text);
         let case = &vectors.cases[0];

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::headers::{Headers, Occurrence};
+use crate::parse;
 use crate::scheme::{
-    Algorithm, Carrier, Expectation, Part, Scheme, SignatureEncoding, TimestampForm,
+    Algorithm, Carrier, Expectation, Layout, Part, Scheme, SignatureEncoding, TimestampForm,
 };
 
 /// A header that the scheme looks at.
@@ -47,7 +48,8 @@ pub(super) fn needed(scheme: &Scheme, headers: &(impl Headers + ?Sized)) -> Vec<
     }
     for (index, part) in scheme.signed.iter().enumerate() {
         if let Part::Header(name) = part {
-            all.push((name, field(scheme.signed.get(index + 1))));
+            let after = scheme.signed.get(index + 1..).unwrap_or_default();
+            all.push((name, field(after)));
         }
     }
     for expectation in &scheme.expects {
@@ -81,9 +83,9 @@ fn signature(scheme: &Scheme) -> String {
     match &scheme.carrier {
         Carrier::Plain | Carrier::Items => own,
         Carrier::Prefixed(prefix) => format!("`{prefix}` and {own}"),
-        Carrier::Pairs { timestamp, signature } => {
-            let time = scheme.timestamp_form.form();
-            format!("`{timestamp}=TIME,{signature}=SIGNATURE`, TIME {time}, SIGNATURE {own}")
+        Carrier::Layout(layout) => laid_out(scheme, layout, &own),
+        Carrier::Pairs { timestamp, signatures } => {
+            pairs(scheme, timestamp.as_ref(), signatures, &own)
         }
         Carrier::Versions(versions) => {
             let item = |(name, algorithm): &(String, Algorithm)| {
@@ -103,6 +105,33 @@ fn signature(scheme: &Scheme) -> String {
     }
 }
 
+fn laid_out(scheme: &Scheme, layout: &Layout, own: &str) -> String {
+    let Layout { prefix, time_end, between } = layout;
+    let several = between.map_or_else(String::new, |it| format!("; several with `{it}` between"));
+    match time_end {
+        Some(end) => {
+            let time = scheme.timestamp_form.form();
+            format!("`{prefix}TIME{end}SIGNATURE`, TIME {time}, SIGNATURE {own}{several}")
+        }
+        None => format!("`{prefix}SIGNATURE`, SIGNATURE {own}{several}"),
+    }
+}
+
+fn pairs(scheme: &Scheme, timestamp: Option<&String>, signatures: &[String], own: &str) -> String {
+    let name = signatures.first().map_or("", String::as_str);
+    let others = match signatures.get(1..) {
+        None | Some([]) => String::new(),
+        Some(names) => format!("; also in `{}`", names.join("`, `")),
+    };
+    match timestamp {
+        Some(timestamp) => {
+            let time = scheme.timestamp_form.form();
+            format!("`{timestamp}=TIME,{name}=SIGNATURE`, TIME {time}, SIGNATURE {own}{others}")
+        }
+        None => format!("`{name}=SIGNATURE`, SIGNATURE {own}{others}"),
+    }
+}
+
 fn jose(algorithm: Algorithm) -> &'static str {
     algorithm.jose().unwrap_or("an HMAC")
 }
@@ -112,7 +141,7 @@ fn encoded(encoding: SignatureEncoding, algorithm: Algorithm) -> String {
         Algorithm::HmacSha256 => 32,
         Algorithm::HmacSha512 | Algorithm::Ed25519 | Algorithm::Es256 => 64,
         Algorithm::Es512 => 132,
-        Algorithm::RsaSha256 | Algorithm::RsaSha512 => {
+        Algorithm::RsaSha256 | Algorithm::RsaSha256Twice | Algorithm::RsaSha512 => {
             return "padded base64 of as many bytes as the RSA key has".to_owned();
         }
     };
@@ -125,11 +154,8 @@ fn encoded(encoding: SignatureEncoding, algorithm: Algorithm) -> String {
     }
 }
 
-fn field(next: Option<&Part>) -> String {
-    let separator = match next {
-        Some(Part::Literal(text)) => text.chars().next(),
-        _ => None,
-    };
+fn field(after: &[Part]) -> String {
+    let separator = parse::separator(after).map(char::from);
     let without = separator.map_or_else(String::new, |separator| format!(" without `{separator}`"));
     format!("1 to 256 visible ASCII characters{without}")
 }

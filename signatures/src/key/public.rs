@@ -83,7 +83,7 @@ fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyE
         Algorithm::Ed25519 => key.id() == Id::ED25519,
         Algorithm::Es256 => on(Nid::X9_62_PRIME256V1),
         Algorithm::Es512 => on(Nid::SECP521R1),
-        Algorithm::RsaSha256 | Algorithm::RsaSha512 => {
+        Algorithm::RsaSha256 | Algorithm::RsaSha256Twice | Algorithm::RsaSha512 => {
             key.id() == Id::RSA && RSA_BITS.contains(&key.bits())
         }
     };

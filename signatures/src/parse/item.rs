@@ -81,7 +81,7 @@ impl Item {
         let signed = self.signed()?;
         let signature = self.additional_data.and_then(|it| it.hmac_signature);
         let signature = signature.ok_or(Reason::MissingHeaders)?;
-        let candidate: Candidate = super::one(scheme, &signature)?;
+        let candidate: Candidate = super::carried::one(scheme, &signature)?;
         let bytes = Cow::Owned(signed.into_bytes());
         Ok(Proof { pieces: vec![Piece { part: "item", bytes }], candidates: vec![candidate] })
     }

@@ -1,9 +1,12 @@
 //! A scheme written down by an operator: a partner that needs no code.
 
+mod carrier;
+mod template;
+
 use serde::Deserialize;
 
 use super::{
-    Algorithm, Carrier, Freshness, Integrity, KeyEncoding, Part, Scheme, SignatureEncoding,
+    Algorithm, Carrier, Freshness, Integrity, KeyEncoding, Layout, Part, Scheme, SignatureEncoding,
     TimestampForm,
 };
 
@@ -14,12 +17,10 @@ const TOLERANCE_S: u32 = 300;
 ///
 /// ```toml
 /// header = "x-partner-signature"
-/// parse = "plain"                   # or { prefix = "sha256=" },
-///                                   # { pairs = { timestamp = "t", signature = "v1" } },
-///                                   # { versions = ["v1"] }
+/// parse = "plain"                   # or one of the forms below
 /// signed = "{timestamp}.{header:x-partner-id}.{body}"
 /// algorithm = "hmac-sha256"         # or "hmac-sha512", "rsa-sha256", "rsa-sha512", "es256",
-///                                   # "es512", "ed25519"
+///                                   # "es512", "ed25519", "rsa-sha256-twice"
 /// key = "utf8"                      # or "hex", "base64", "standard-webhooks"; "public" goes
 ///                                   # without saying for the algorithms with public keys
 /// signature = "hex"                 # or "base64", "base64url"
@@ -29,6 +30,29 @@ const TOLERANCE_S: u32 = 300;
 /// ```
 ///
 /// Only `header`, `signed` and `algorithm` must be there. The time is looked at when it is signed.
+///
+/// `signed` is fixed text with `{timestamp}`, `{header:NAME}` and, at its end, the `{body}` in it.
+/// `{object}` is a body that begins with `{`: the header in front of it may hold the separator that
+/// follows it, such as the dot in `payment.paid`, since the brace tells where it ends.
+/// `rsa-sha256-twice` signs the SHA-256 of all that, not the text itself.
+///
+/// `parse` says how the header's value is laid out:
+///
+/// ```toml
+/// parse = "plain"                                       # the signature
+/// parse = { prefix = "sha256=" }                        # a text and the signature
+/// parse = { template = "{timestamp}.{signature}" }      # the time in front, any text between
+/// parse = { template = "v0={signatures:,}" }            # several signatures, a comma between
+/// parse = { pairs = { timestamp = "t", signature = "v1" } }         # t=...,v1=...,v1=...
+/// parse = { pairs = { timestamp = "t", signature = ["v1", "v2"] } } # either of two names
+/// parse = { pairs = { signature = "v1" } }              # the time in a header of its own
+/// parse = { versions = ["v1"] }                         # v1,... v1,... with spaces between
+/// parse = "jwt"                                         # a token
+/// ```
+///
+/// With several signatures one that is right is enough. Of `pairs` and `versions`, items of other
+/// names are passed over; of a `template`, each signature must be well-formed.
+///
 /// With `parse = "jwt"` the header is a token whose claims are the time (`iat`) and the body's hash
 /// (`request_body_sha256`), so `signed`, `signature` and `timestamp` have no place:
 ///
@@ -58,12 +82,24 @@ enum Parse {
     #[default]
     Plain,
     Prefix(String),
-    Pairs {
-        timestamp: String,
-        signature: String,
-    },
+    Template(String),
+    Pairs(Pairs),
     Versions(Vec<String>),
     Jwt,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pairs {
+    timestamp: Option<String>,
+    signature: Names,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -72,6 +108,7 @@ enum FreeAlgorithm {
     HmacSha256,
     HmacSha512,
     RsaSha256,
+    RsaSha256Twice,
     RsaSha512,
     Es256,
     Es512,
@@ -120,7 +157,9 @@ pub enum FreeSchemeError {
     #[error("`{0}` is no header name; expected `a-z`, `0-9`, `-`, `_`")]
     Header(String),
     /// A brace of the template holds nothing known, or is not closed.
-    #[error("`{{{0}` in `signed`; expected `{{timestamp}}`, `{{header:NAME}}` or `{{body}}`")]
+    #[error(
+        "`{{{0}` in `signed`; expected `{{timestamp}}`, `{{header:NAME}}`, `{{body}}` or `{{object}}`"
+    )]
     Placeholder(String),
     /// The body is not signed, or not last, or twice.
     #[error("`signed` must end with the one `{{body}}`: what follows a body could be part of it")]
@@ -128,12 +167,33 @@ pub enum FreeSchemeError {
     /// Two values touch.
     #[error("`signed` needs a fixed text after `{{{0}}}`: bytes could move to the next value")]
     Touching(String),
+    /// A digit follows a time of digits.
+    #[error(
+        "the text `{0}` after `{{timestamp}}` begins with a character that a time of this form has: \
+         bytes could move from one to the other"
+    )]
+    TimeEnd(String),
     /// A time is signed and nowhere given, or given and not signed.
-    #[error("`signed` and `timestamp` (or `parse.pairs`) must both have the time, or neither")]
+    #[error(
+        "`signed` and `timestamp` (or `parse`, where the time stands in the signature's header) must \
+         both have the time, or neither"
+    )]
     Timestamp,
     /// No name of a version or item, or an empty prefix.
     #[error("`parse` names nothing; expected at least one character")]
     Parse,
+    /// A name stands for two things, or cannot stand in the header.
+    #[error("`{0}` in `parse` is there twice or holds a `,`, a `=` or a space")]
+    Name(String),
+    /// The header's template is not one.
+    #[error(
+        "`{0}` in `parse`; expected fixed text, `{{timestamp}}` and a fixed text if the time is there, \
+         then `{{signature}}` or `{{signatures:,}}` at the end"
+    )]
+    Template(String),
+    /// Signatures hold the text between them.
+    #[error("`{0}` in `parse` cannot stand between signatures: they may hold it themselves")]
+    Between(char),
     /// Nothing says what is signed.
     #[error("`signed` is missing; expected a template such as `{{timestamp}}.{{body}}`")]
     Signed,
@@ -164,7 +224,9 @@ impl FreeScheme {
         if matches!(self.parse, Parse::Jwt) {
             let is_more =
                 self.signed.is_some() || self.signature.is_some() || self.timestamp.is_some();
-            if is_more || algorithm.jose().is_none() {
+            // tokens have no name for what is hashed twice
+            let is_known = algorithm.jose().is_some() && algorithm != Algorithm::RsaSha256Twice;
+            if is_more || !is_known {
                 return Err(FreeSchemeError::Token);
             }
             return Ok(Scheme {
@@ -173,15 +235,24 @@ impl FreeScheme {
                 ..Scheme::token(name, &header)
             });
         }
-        let carrier = self.parse.carrier(algorithm)?;
-        let signed = template(&self.signed.ok_or(FreeSchemeError::Signed)?)?;
-        let form = self.timestamp.as_ref().map_or(FreeForm::Unix, |it| it.form);
+        let form = self.timestamp.as_ref().map_or(FreeForm::Unix, |it| it.form).form();
+        let encoding = match self.signature {
+            None | Some(FreeSignature::Hex) => SignatureEncoding::LowerHex,
+            Some(FreeSignature::Base64) => SignatureEncoding::Base64,
+            Some(FreeSignature::Base64url) => SignatureEncoding::Base64Url,
+        };
+        let carrier = self.parse.carrier(algorithm, encoding, form)?;
+        let signed = template::signed(&self.signed.ok_or(FreeSchemeError::Signed)?, form)?;
         let timestamp_header = self.timestamp.and_then(|it| it.header);
-        let in_pairs = matches!(carrier, Carrier::Pairs { .. });
+        let in_value = matches!(
+            carrier,
+            Carrier::Pairs { timestamp: Some(_), .. }
+                | Carrier::Layout(Layout { time_end: Some(_), .. })
+        );
         let is_signed = signed.contains(&Part::Timestamp);
         // a time stands in one place, and is believed only when it is signed
-        if (in_pairs && timestamp_header.is_some())
-            || (in_pairs || timestamp_header.is_some()) != is_signed
+        if (in_value && timestamp_header.is_some())
+            || (in_value || timestamp_header.is_some()) != is_signed
         {
             return Err(FreeSchemeError::Timestamp);
         }
@@ -192,17 +263,9 @@ impl FreeScheme {
             signed,
             algorithm,
             key_encoding,
-            signature_encoding: match self.signature {
-                None | Some(FreeSignature::Hex) => SignatureEncoding::LowerHex,
-                Some(FreeSignature::Base64) => SignatureEncoding::Base64,
-                Some(FreeSignature::Base64url) => SignatureEncoding::Base64Url,
-            },
+            signature_encoding: encoding,
             timestamp_header: timestamp_header.map(|name| header_name(&name)).transpose()?,
-            timestamp_form: match form {
-                FreeForm::Unix => TimestampForm::UnixSeconds,
-                FreeForm::UnixMs => TimestampForm::UnixMillis,
-                FreeForm::Rfc3339 => TimestampForm::Rfc3339,
-            },
+            timestamp_form: form,
             freshness: is_signed.then_some(freshness),
             expects: Vec::new(),
             body_time: None,
@@ -217,6 +280,7 @@ impl FreeAlgorithm {
             Self::HmacSha256 => Algorithm::HmacSha256,
             Self::HmacSha512 => Algorithm::HmacSha512,
             Self::RsaSha256 => Algorithm::RsaSha256,
+            Self::RsaSha256Twice => Algorithm::RsaSha256Twice,
             Self::RsaSha512 => Algorithm::RsaSha512,
             Self::Es256 => Algorithm::Es256,
             Self::Es512 => Algorithm::Es512,
@@ -242,27 +306,13 @@ fn key_encoding(
     }
 }
 
-impl Parse {
-    fn carrier(self, algorithm: Algorithm) -> Result<Carrier, FreeSchemeError> {
-        let names: Vec<&String> = match &self {
-            Self::Plain => return Ok(Carrier::Plain),
-            Self::Jwt => return Ok(Carrier::Jwt),
-            Self::Prefix(prefix) => vec![prefix],
-            Self::Pairs { timestamp, signature } => vec![timestamp, signature],
-            Self::Versions(versions) => versions.iter().collect(),
-        };
-        if names.is_empty() || names.iter().any(|name| name.is_empty()) {
-            return Err(FreeSchemeError::Parse);
+impl FreeForm {
+    fn form(self) -> TimestampForm {
+        match self {
+            Self::Unix => TimestampForm::UnixSeconds,
+            Self::UnixMs => TimestampForm::UnixMillis,
+            Self::Rfc3339 => TimestampForm::Rfc3339,
         }
-        Ok(match self {
-            Self::Plain => Carrier::Plain,
-            Self::Jwt => Carrier::Jwt,
-            Self::Prefix(prefix) => Carrier::Prefixed(prefix),
-            Self::Pairs { timestamp, signature } => Carrier::Pairs { timestamp, signature },
-            Self::Versions(versions) => {
-                Carrier::Versions(versions.into_iter().map(|name| (name, algorithm)).collect())
-            }
-        })
     }
 }
 
@@ -275,127 +325,5 @@ fn header_name(name: &str) -> Result<String, FreeSchemeError> {
     Ok(lower)
 }
 
-/// Reads `{timestamp}.{header:x-id}.{body}`.
-fn template(text: &str) -> Result<Vec<Part>, FreeSchemeError> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        if !before.is_empty() {
-            parts.push(Part::Literal(before.into()));
-        } else if let Some(touching) = parts.last() {
-            return Err(FreeSchemeError::Touching(placeholder(touching)));
-        }
-        let (name, after) =
-            after.split_once('}').ok_or_else(|| FreeSchemeError::Placeholder(after.into()))?;
-        parts.push(match (name, name.strip_prefix("header:")) {
-            ("timestamp", _) => Part::Timestamp,
-            ("body", _) => Part::Body,
-            (_, Some(header)) => Part::Header(header_name(header)?),
-            _ => return Err(FreeSchemeError::Placeholder(name.into())),
-        });
-        rest = after;
-    }
-    let bodies = parts.iter().filter(|part| **part == Part::Body).count();
-    if !rest.is_empty() || parts.last() != Some(&Part::Body) || bodies != 1 {
-        return Err(FreeSchemeError::Body);
-    }
-    Ok(parts)
-}
-
-fn placeholder(part: &Part) -> String {
-    match part {
-        Part::Timestamp => "timestamp".into(),
-        Part::Header(name) => format!("header:{name}"),
-        Part::Body => "body".into(),
-        Part::Literal(text) | Part::Param(text) => text.clone(),
-        Part::SignedHeaders => "headers".into(),
-        Part::BodyCrc32 => "crc32".into(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(table: &str) -> Result<Scheme, String> {
-        let table: FreeScheme = toml::from_str(table).map_err(|error| error.to_string())?;
-        table.scheme("partner").map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn known_schemes_can_be_written_down() {
-        #[track_caller]
-        fn check(table: &str, expect: Scheme) {
-            assert_eq!(read(table), Ok(Scheme { name: "partner".into(), ..expect }));
-        }
-        check(
-            "header = \"Stripe-Signature\"\nsigned = \"{timestamp}.{body}\"\n\
-             algorithm = \"hmac-sha256\"\nparse = { pairs = { timestamp = \"t\", signature = \"v1\" } }",
-            Scheme::stripe(),
-        );
-        check(
-            "header = \"x-hub-signature-256\"\nsigned = \"{body}\"\nalgorithm = \"hmac-sha256\"\n\
-             parse = { prefix = \"sha256=\" }",
-            Scheme::github(),
-        );
-        check(
-            "header = \"x-demoz-signature\"\nsigned = \"{timestamp}.{header:X-Demoz-Nonce}.{body}\"\n\
-             algorithm = \"hmac-sha256\"\n\
-             timestamp = { header = \"X-Demoz-Timestamp\", form = \"rfc3339\" }",
-            Scheme::demoz(),
-        );
-    }
-
-    #[test]
-    fn a_template_that_leaves_a_way_around_the_signature_is_refused() {
-        #[track_caller]
-        fn check(rest: &str, expect: &str) {
-            let error = read(&format!("algorithm = \"hmac-sha256\"\n{rest}")).unwrap_err();
-            assert!(error.contains(expect), "`{error}` should contain `{expect}`");
-        }
-        check("header = \"x\"\nsigned = \"{timestamp}.{body}\"", "both have the time, or neither");
-        check("header = \"x\"\nsigned = \"{body}.\"", "must end");
-        check("header = \"x\"\nsigned = \"{body}{body}\"", "fixed text after `{body}`");
-        check("header = \"x\"\nsigned = \"{header:a}{body}\"", "fixed text after `{header:a}`");
-        check("header = \"x\"\nsigned = \"{header:a b}.{body}\"", "no header name");
-        check("header = \"x\"\nsigned = \"{url}{body}\"", "`{url`");
-        check("header = \"x\"\nsigned = \"{body\"", "`{body` in `signed`");
-        check("header = \"x\"\nsigned = \"v1\"", "must end");
-        check("header = \"\"\nsigned = \"{body}\"", "no header name");
-        check("header = \"x\"\nsigned = \"{body}\"\nparse = { prefix = \"\" }", "names nothing");
-        check(
-            "header = \"x\"\nsigned = \"{body}\"\ntimestamp = { header = \"y\" }",
-            "both have the time, or neither",
-        );
-        check("header = \"x\"\nsigned = \"{body}\"\nkey = \"rot13\"", "`utf8`");
-        check("header = \"x\"\nsigned = \"{body}\"\nkey = \"public\"", "does not go with");
-        check("header = \"x\"", "`signed` is missing");
-        check("header = \"x\"\nparse = \"jwt\"", "algorithm of public keys");
-    }
-
-    #[test]
-    fn a_partner_with_public_keys_can_be_written_down() {
-        #[track_caller]
-        fn check(table: &str, expect: Scheme) {
-            assert_eq!(read(table), Ok(Scheme { name: "partner".into(), ..expect }));
-        }
-        #[track_caller]
-        fn refused(rest: &str, expect: &str) {
-            let error = read(&format!("header = \"x\"\n{rest}")).unwrap_err();
-            assert!(error.contains(expect), "`{error}` should contain `{expect}`");
-        }
-        check(
-            "header = \"Plaid-Verification\"\nparse = \"jwt\"\nalgorithm = \"es256\"",
-            Scheme::plaid(),
-        );
-        check(
-            "header = \"x-signature-sha256\"\nsigned = \"{body}\"\nalgorithm = \"rsa-sha256\"\n\
-             signature = \"base64\"",
-            Scheme::wise(),
-        );
-        refused("algorithm = \"rsa-sha256\"\nsigned = \"{body}\"\nkey = \"utf8\"", "`key`");
-        refused("algorithm = \"es256\"\nparse = \"jwt\"\nsigned = \"{body}\"", "without");
-        refused("algorithm = \"es256\"\nparse = \"jwt\"\nsignature = \"hex\"", "without");
-        refused("algorithm = \"none\"\nparse = \"jwt\"", "unknown variant");
-    }
-}
+mod tests;

@@ -89,7 +89,7 @@ impl Scheme {
     /// way. <https://docs.stripe.com/webhooks#verify-manually>
     pub fn stripe() -> Self {
         Self {
-            carrier: Carrier::Pairs { timestamp: "t".into(), signature: "v1".into() },
+            carrier: pairs("t", "v1"),
             signed: vec![Part::Timestamp, literal("."), Part::Body],
             freshness: Some(USUAL),
             ..Self::hex_of_body("stripe", "stripe-signature")
@@ -169,7 +169,7 @@ impl Scheme {
     /// Convoy's advanced signature: `t=…,v1=…` over `t,body`, five minutes each way.
     pub fn convoy_advanced() -> Self {
         Self {
-            carrier: Carrier::Pairs { timestamp: "t".into(), signature: "v1".into() },
+            carrier: pairs("t", "v1"),
             signed: vec![Part::Timestamp, literal(","), Part::Body],
             freshness: Some(USUAL),
             ..Self::convoy()
@@ -302,6 +302,10 @@ impl Scheme {
             }
         }
     }
+}
+
+fn pairs(timestamp: &str, signature: &str) -> Carrier {
+    Carrier::Pairs { timestamp: Some(timestamp.into()), signatures: vec![signature.into()] }
 }
 
 pub(super) fn literal(text: &str) -> Part {

@@ -41,6 +41,7 @@ macro_rules! targets {
 targets! {
     plain_signatures_survive_any_bytes: "plain",
     pairs_survive_any_bytes: "pairs",
+    layouts_of_a_partner_survive_any_bytes: "layouts",
     lists_of_versions_survive_any_bytes: "versions",
     signed_fields_and_times_survive_any_bytes: "fields",
     tokens_survive_any_bytes: "tokens",

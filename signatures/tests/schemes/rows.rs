@@ -38,7 +38,7 @@ pub(crate) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
 });
 
 /// Partners that need no code.
-const FREE: [(&str, &str); 7] = [
+const FREE: [(&str, &str); 13] = [
     (
         "free, pairs and a hex key",
         "header = \"x-own\"\nparse = { pairs = { timestamp = \"ts\", signature = \"sig\" } }\n\
@@ -70,6 +70,40 @@ const FREE: [(&str, &str); 7] = [
         "free, rsa",
         "header = \"x-own\"\nsigned = \"{timestamp}.{body}\"\nalgorithm = \"rsa-sha256\"\n\
          signature = \"base64\"\ntimestamp = { header = \"x-own-time\" }",
+    ),
+    (
+        "free, the time in front",
+        "header = \"x-own\"\nparse = { template = \"{timestamp}.{signature}\" }\n\
+         signed = \"{timestamp}.{body}\"\nalgorithm = \"hmac-sha256\"",
+    ),
+    (
+        "free, texts around a time",
+        "header = \"x-own\"\nparse = { template = \"at {timestamp}; by {signatures:|}\" }\n\
+         signed = \"{timestamp}.{header:x-own-id}.{body}\"\nalgorithm = \"hmac-sha512\"\n\
+         signature = \"base64\"\ntimestamp = { form = \"rfc3339\" }",
+    ),
+    (
+        "free, several signatures",
+        "header = \"x-own\"\nparse = { template = \"v0={signatures:,}\" }\nsigned = \"{body}\"\n\
+         algorithm = \"hmac-sha256\"",
+    ),
+    (
+        "free, pairs of two names",
+        "header = \"x-own\"\n\
+         parse = { pairs = { timestamp = \"t\", signature = [\"v1\", \"v2\"] } }\n\
+         signed = \"{timestamp}.{body}\"\nalgorithm = \"hmac-sha256\"",
+    ),
+    (
+        "free, pairs without a time",
+        "header = \"x-own\"\nparse = { pairs = { signature = \"v1\" } }\n\
+         signed = \"v1.{timestamp}.{body}\"\nalgorithm = \"hmac-sha256\"\n\
+         timestamp = { header = \"x-own-time\", form = \"unix-ms\" }",
+    ),
+    (
+        "free, hashed twice",
+        "header = \"x-own\"\nparse = { pairs = { timestamp = \"t\", signature = \"v0\" } }\n\
+         signed = \"{timestamp}.{body}\"\nalgorithm = \"rsa-sha256-twice\"\n\
+         signature = \"base64\"\ntimestamp = { form = \"unix-ms\" }",
     ),
     ("free, a token", "header = \"x-own\"\nparse = \"jwt\"\nalgorithm = \"es512\""),
 ];
@@ -140,7 +174,7 @@ fn keys(scheme: &Scheme, algorithm: Algorithm) -> (String, String) {
         Algorithm::Es256 => ec(Nid::X9_62_PRIME256V1),
         Algorithm::Es512 => ec(Nid::SECP521R1),
         Algorithm::Ed25519 => PKey::generate_ed25519().unwrap(),
-        Algorithm::RsaSha256 | Algorithm::RsaSha512 => {
+        Algorithm::RsaSha256 | Algorithm::RsaSha256Twice | Algorithm::RsaSha512 => {
             PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
         }
         Algorithm::HmacSha256 | Algorithm::HmacSha512 => {

@@ -232,8 +232,12 @@ fn change_signature(row: &Row, request: &mut Request, change: impl Fn(&str) -> S
     let value = String::from_utf8(request.headers[0].1.clone()).unwrap();
     let at = match &row.scheme.carrier {
         Carrier::Prefixed(prefix) => prefix.len(),
-        Carrier::Pairs { signature, .. } => {
-            let name = format!(",{signature}=");
+        Carrier::Layout(layout) => {
+            let time = layout.time_end.as_ref().map(|end| value.find(end).unwrap() + end.len());
+            time.unwrap_or(layout.prefix.len())
+        }
+        Carrier::Pairs { signatures, .. } => {
+            let name = format!("{}=", signatures[0]);
             value.find(&name).unwrap() + name.len()
         }
         Carrier::Versions(_) => value.find(',').unwrap() + 1,

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use signatures::{
-    Carrier, Explanation, Header, Integrity, Scheme, Secret, SignedPart, Signer, Verifier, explain,
+    Carrier, Explanation, FreeScheme, Header, Integrity, Scheme, Secret, SignedPart, Signer,
+    Verifier, explain,
 };
 
 use super::token::{ES256, ES512};
@@ -25,6 +26,19 @@ const BODIES: [&str; 2] = ["", r#"{"id":"evt_1","data":{"amount":[5,"\u00e9",nul
 const ITEM: &str = r#"{"notificationItems":[{"NotificationRequestItem":{"pspReference":"P",
     "merchantReference":"a:b","amount":{"value":5,"currency":"AUD"},"success":"true"}}]}"#;
 
+/// Schemes of partners whose headers hold more than a signature.
+const PARTNERS: [&str; 4] = [
+    "header = \"x-s\"\nparse = { template = \"{timestamp}.{signature}\" }\n\
+     signed = \"{timestamp}.{body}\"\nalgorithm = \"hmac-sha256\"",
+    "header = \"x-s\"\nparse = { template = \"v0={signatures:,}\" }\nsigned = \"{body}\"\n\
+     algorithm = \"hmac-sha256\"",
+    "header = \"x-s\"\nparse = { pairs = { timestamp = \"t\", signature = [\"v1\", \"v2\"] } }\n\
+     signed = \"{timestamp}.{body}\"\nalgorithm = \"hmac-sha256\"",
+    "header = \"x-s\"\nparse = { pairs = { signature = \"v1\" } }\n\
+     signed = \"{timestamp}.{header:x-own-id}.{body}\"\nalgorithm = \"hmac-sha256\"\n\
+     timestamp = { header = \"x-own-time\" }",
+];
+
 /// Schemes that one parser reads.
 pub type Group = LazyLock<Vec<Case>>;
 
@@ -44,6 +58,13 @@ static PLAIN: Group =
     LazyLock::new(|| [Scheme::up(), Scheme::github(), Scheme::convoy()].map(shared).into());
 static PAIRS: Group =
     LazyLock::new(|| [Scheme::stripe(), Scheme::convoy_advanced()].map(shared).into());
+static LAYOUTS: Group = LazyLock::new(|| {
+    let of = |table: &str| {
+        let table: FreeScheme = toml::from_str(table).expect("a table");
+        shared(table.scheme("partner").expect("a scheme"))
+    };
+    PARTNERS.map(of).into()
+});
 static VERSIONS: Group = LazyLock::new(|| {
     let [private, public] = ED25519;
     let scheme = Scheme::standard_webhooks();
@@ -61,9 +82,10 @@ static DETACHED: Group = LazyLock::new(|| {
 static ITEMS: Group = LazyLock::new(|| vec![shared(Scheme::adyen())]);
 
 /// The groups by the names of their targets.
-pub const GROUPS: [(&str, &Group); 7] = [
+pub const GROUPS: [(&str, &Group); 8] = [
     ("plain", &PLAIN),
     ("pairs", &PAIRS),
+    ("layouts", &LAYOUTS),
     ("versions", &VERSIONS),
     ("fields", &FIELDS),
     ("tokens", &TOKENS),
@@ -104,7 +126,7 @@ fn is_items(verifier: &Verifier) -> bool {
 
 impl Genuine {
     fn new(signer: &Signer, verifier: &Verifier, body: &str) -> Self {
-        let names = ["webhook-id", "svix-id", "x-demoz-nonce", "content-type"];
+        let names = ["webhook-id", "svix-id", "x-demoz-nonce", "content-type", "x-own-id"];
         let field = |name: &str| Header { name: name.into(), value: "msg_1".into() };
         let mut headers = Vec::new();
         let mut body = body.as_bytes().to_vec();

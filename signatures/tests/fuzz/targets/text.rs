@@ -87,6 +87,11 @@ pub fn scheme_seeds() -> Vec<Vec<u8>> {
          timestamp = { header = \"x-t\", form = \"rfc3339\" }\ntolerance_past_s = 5\n",
         "header = \"x-s\"\nparse = { versions = [\"v1\", \"v2\"] }\nsigned = \"v1:{body}\"\n\
          algorithm = \"hmac-sha256\"\nsignature = \"base64\"\n",
+        "header = \"x-s\"\nparse = { template = \"{timestamp}.{signatures:,}\" }\n\
+         signed = \"{timestamp}.{header:x-id}.{object}\"\nalgorithm = \"hmac-sha256\"\n\
+         timestamp = { form = \"unix-ms\" }\n",
+        "header = \"x-s\"\nparse = { pairs = { signature = [\"v1\", \"v2\"] } }\n\
+         signed = \"{body}\"\nalgorithm = \"rsa-sha256-twice\"\nsignature = \"base64\"\n",
         "header = \"x-s\"\nparse = \"jwt\"\nalgorithm = \"es256\"\n",
     ]
     .map(|text| text.as_bytes().to_vec())
