@@ -195,6 +195,63 @@ fn a_command_without_a_server_says_how_to_get_one() {
 }
 
 #[test]
+fn verify_judges_and_explains_a_partner_s_own_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let declared = r#"
+        [topics]
+        [apps]
+        [profiles]
+
+        [sources.partner]
+        preset = "free"
+        path = "/webhooks/partner"
+        secrets = [{ id = "current", env = "TEST_SECRET" }]
+
+        [sources.partner.scheme]
+        header = "Partner-Signature"
+        parse = { template = "{timestamp}.{signatures:,}" }
+        signed = "{timestamp}.{header:x-kind}.{object}"
+        algorithm = "hmac-sha256"
+
+        [sources.partner.event]
+        id = "/id"
+        kind = "header:x-kind"
+    "#;
+    let path = folder.path().join("topology.toml");
+    std::fs::write(&path, declared).unwrap();
+    let body = folder.path().join("body");
+    std::fs::write(&body, r#"{"id":"e-1"}"#).unwrap();
+    let [path, body] = [path, body].map(|path| path.display().to_string());
+    let verify = |signature: &str, extra: &[&str]| {
+        let signature = format!("Partner-Signature: {signature}");
+        let arguments = ["--topology-file", &path, "webhook", "verify", "--source", "partner"];
+        let request = ["--body", &body, "--header", &signature, "--header", "X-Kind: money.moved"];
+        let at = ["--at", "2026-03-03T01:23:20Z"];
+        bankstream(&[&arguments[..], &request, &at, extra].concat())
+    };
+    // made once by another implementation
+    let right = "9a3309b661ad9f86eaf7b04e99abd177f608b7bb6ad3069d390d522259e30cea";
+    let other = "0".repeat(64);
+    let accepted = verify(&format!("1772501000.{other},{right}"), &[]);
+    assert_eq!(code(&accepted), 0, "{}", text(&accepted.stdout));
+    let late = verify(&format!("1772501001.{right}"), &[]);
+    assert_eq!(code(&late), 1);
+    let said = text(&late.stdout);
+    assert!(said.contains("rejected: signature-mismatch"), "{said}");
+    assert!(said.contains("signed    header    11 bytes"), "{said}");
+    assert!(said.contains("money.moved"), "{said}");
+    let malformed = verify(right, &[]);
+    let said = text(&malformed.stdout);
+    let form = "needs     partner-signature: `TIME.SIGNATURE`, TIME whole seconds since 1970 in plain \
+                digits, SIGNATURE 64 digits of lower-case hex; several with `,` between (there)";
+    assert!(said.contains(form), "{said}");
+    assert!(
+        said.contains("x-kind: 1 to 256 visible ASCII characters without `{` (there)"),
+        "{said}"
+    );
+}
+
+#[test]
 fn verify_takes_public_keys_parameters_and_a_known_good_body() {
     let folder = project().join("signatures/tests/vectors");
     let vectors = std::fs::read_to_string(folder.join("paypal.json")).unwrap();

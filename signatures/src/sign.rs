@@ -120,11 +120,12 @@ impl Signer {
             Carrier::Plain | Carrier::Jwt | Carrier::DetachedJws { .. } | Carrier::Items => {
                 signature
             }
-            Carrier::Prefixed(prefix) => format!("{prefix}{signature}"),
             Carrier::Layout(Layout { prefix, time_end: Some(end), .. }) => {
                 format!("{prefix}{timestamp}{end}{signature}")
             }
-            Carrier::Layout(Layout { prefix, .. }) => format!("{prefix}{signature}"),
+            Carrier::Prefixed(prefix) | Carrier::Layout(Layout { prefix, .. }) => {
+                format!("{prefix}{signature}")
+            }
             Carrier::Pairs { timestamp: t, signatures } => {
                 let time = t.as_ref().map(|t| format!("{t}={timestamp},")).unwrap_or_default();
                 format!("{time}{}={signature}", signatures.first().map_or("", String::as_str))
