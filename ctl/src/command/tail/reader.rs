@@ -1,5 +1,5 @@
 //! Reads a topic on a thread of its own, for as long as somebody listens.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -101,11 +101,11 @@ fn read(
 ) {
     let mut newest = match start {
         Start::Beginning => None,
-        Start::Newest(count) => Some((count.min(NEWEST_MAX), Vec::new())),
+        Start::Newest(count) => Some(Newest::of(count.min(NEWEST_MAX))),
     };
     while !sender.is_closed() {
         if open.is_empty() {
-            for record in newest.take().map(last_of).unwrap_or_default() {
+            for record in newest.take().map(Newest::records).unwrap_or_default() {
                 if sender.blocking_send(Ok(record)).is_err() {
                     return;
                 }
@@ -128,7 +128,7 @@ fn read(
             Some(Ok(message)) => {
                 let record = record(&message.detach());
                 match &mut newest {
-                    Some((_, kept)) => kept.push(record),
+                    Some(newest) => newest.push(record),
                     None if sender.blocking_send(Ok(record)).is_err() => return,
                     None => {}
                 }
@@ -137,10 +137,33 @@ fn read(
     }
 }
 
-/// The last `count` by time, oldest first.
-fn last_of((count, mut records): (usize, Vec<Record>)) -> Vec<Record> {
-    records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
-    records.split_off(records.len().saturating_sub(count))
+/// The newest records seen so far. Records may be large: of a partition no more are held than may be
+/// among the newest of all.
+#[derive(Debug)]
+struct Newest {
+    count: usize,
+    held: BTreeMap<i32, VecDeque<Record>>,
+}
+
+impl Newest {
+    fn of(count: usize) -> Self {
+        Self { count, held: BTreeMap::new() }
+    }
+
+    fn push(&mut self, record: Record) {
+        let held = self.held.entry(record.partition).or_default();
+        held.push_back(record);
+        if held.len() > self.count {
+            held.pop_front();
+        }
+    }
+
+    /// The last of them by time, oldest first.
+    fn records(self) -> Vec<Record> {
+        let mut records: Vec<_> = self.held.into_values().flatten().collect();
+        records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
+        records.split_off(records.len().saturating_sub(self.count))
+    }
 }
 
 fn record(message: &OwnedMessage) -> Record {
@@ -162,7 +185,7 @@ fn record(message: &OwnedMessage) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, last_of};
+    use super::{Newest, Record};
 
     #[test]
     fn the_newest_records_of_all_partitions_come_in_order_of_time() {
@@ -175,10 +198,16 @@ mod tests {
             headers: Vec::new(),
         };
         let records = vec![record(0, 5, 10), record(0, 6, 40), record(1, 0, 20), record(1, 1, 30)];
-        let last: Vec<(i32, i64)> = last_of((3, records))
-            .into_iter()
-            .map(|record| (record.partition, record.offset))
-            .collect();
+        let mut newest = Newest::of(3);
+        records.into_iter().for_each(|record| newest.push(record));
+        let last: Vec<(i32, i64)> =
+            newest.records().into_iter().map(|record| (record.partition, record.offset)).collect();
         assert_eq!(last, [(1, 0), (1, 1), (0, 6)]);
+
+        let mut newest = Newest::of(3);
+        (0..1000).for_each(|offset| newest.push(record(0, offset, offset)));
+        assert_eq!(newest.held[&0].len(), 3, "no more is held than is wanted");
+        let offsets: Vec<i64> = newest.records().iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [997, 998, 999]);
     }
 }

@@ -3,11 +3,12 @@
 use anyhow::Context as _;
 use schemas::topics::WEBHOOKS_REJECTED;
 use streams::admin::Admin;
-use streams::registry::Registry;
+use streams::registry::{Registry, RegistryError};
 
 use super::entry::Entry;
 use crate::cli::Shared;
-use crate::command::tail::reader::{Reading, Start};
+use crate::command::tail::reader::{Reading, Record, Start};
+use crate::output;
 
 /// The newest requests that are read: of the longest that are kept some 100 MB, and more than anybody
 /// looks through.
@@ -28,11 +29,47 @@ pub(super) async fn entries(shared: &Shared) -> anyhow::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     while let Some(record) = reading.next().await {
         let record = record?;
-        let at = || format!("reading offset {} of {WEBHOOKS_REJECTED}", record.offset);
-        let value = record.value.as_deref().unwrap_or_default();
-        let json = registry.to_json(value).await.with_context(at)?.with_context(at)?;
-        let kept = serde_json::from_value(json).with_context(at)?;
-        entries.push(Entry { number: record.offset.saturating_add(1), kept });
+        match entry(&record, &registry).await? {
+            Ok(entry) => entries.push(entry),
+            Err(reason) => {
+                let at = format!("offset {} of {WEBHOOKS_REJECTED}", record.offset);
+                output::progress(&format!("{at} is passed over: {reason}"));
+            }
+        }
     }
     Ok(entries)
+}
+
+/// The request in a record, or why it is none: what somebody else wrote must not hide the others. An
+/// error is the registry's, and concerns all of them.
+async fn entry(
+    record: &Record,
+    registry: &Registry,
+) -> Result<Result<Entry, String>, RegistryError> {
+    let value = record.value.as_deref().unwrap_or_default();
+    let json = match registry.to_json(value).await {
+        Ok(Some(json)) => json,
+        Ok(None) => return Ok(Err("it is not of the ingress".to_owned())),
+        Err(error @ RegistryError::Undecodable { .. }) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(error),
+    };
+    let number = record.offset.saturating_add(1);
+    let kept = serde_json::from_value(json).map(|kept| Entry { number, kept });
+    Ok(kept.map_err(|error| format!("it is not of the ingress: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_of_somebody_else_is_passed_over() {
+        let registry = Registry::new("http://127.0.0.1:9").unwrap();
+        for value in [None, Some(b"{}".to_vec()), Some(Vec::new())] {
+            let (timestamp, key, headers) = (None, None, Vec::new());
+            let record = Record { partition: 0, offset: 4, timestamp, key, value, headers };
+            let reason = entry(&record, &registry).await.unwrap().unwrap_err();
+            assert_eq!(reason, "it is not of the ingress");
+        }
+    }
 }
