@@ -1,5 +1,8 @@
 //! The declaration as the tool needs it: `streams` reads topics, apps and profiles, `signatures` the
 //! sources; here they meet and are checked against each other.
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::path::Path;
 use std::time::Duration;
 

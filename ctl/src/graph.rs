@@ -123,64 +123,22 @@ fn node(kind: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use streams::topology_file::TopologyFile;
-
     use super::{mermaid, text};
-
-    const FILE: &str = r#"
-[topics."bank.moves.seen.v1"]
-partitions = 1
-retention = "30d"
-key = "account id"
-value = "bank.MoveSeen"
-
-[topics."coin.drops.made.v1"]
-partitions = 1
-retention = "30d"
-key = "drop id"
-value = "coin.DropMade"
-
-[apps.door]
-writes = ["bank.moves.seen.v1"]
-
-[apps.dropper]
-guarantee = "exactly_once"
-dead_letters = "dropper-dlq"
-
-[apps.dropper.sub_topologies.decide]
-reads = ["bank.moves.seen.v1"]
-writes = ["coin.drops.made.v1"]
-stores = ["jar"]
-dedupe_stores = { seen = "7d" }
-effects = "none"
-
-[apps.dropper.sub_topologies.hook]
-reads = ["coin.drops.made.v1"]
-ledger = "effects"
-effects = "write"
-
-[profiles]
-"#;
-
-    fn file() -> TopologyFile {
-        TopologyFile::parse(Path::new("topology.toml"), FILE).unwrap()
-    }
+    use crate::declaration::testing::dropper;
 
     #[test]
     fn text_shows_what_each_part_reads_keeps_and_writes() {
-        insta::assert_snapshot!(text(&file()), @r"
+        insta::assert_snapshot!(text(&dropper()), @r"
         door
-          --> bank.moves.seen.v1
+          --> bank.moves.v1
         dropper (exactly_once)
           decide [effects: none]
-            <-- bank.moves.seen.v1
+            <-- bank.moves.v1
             === store jar
             === dedupe store seen (7d)
-            --> coin.drops.made.v1
+            --> coin.drops.v1
           hook [effects: write, at_least_once]
-            <-- coin.drops.made.v1
+            <-- coin.drops.v1
             === ledger effects
           --x dropper-dlq
         ");
@@ -188,19 +146,19 @@ effects = "write"
 
     #[test]
     fn mermaid_shows_apps_topics_and_effects() {
-        insta::assert_snapshot!(mermaid(&file()), @r#"
+        insta::assert_snapshot!(mermaid(&dropper()), @r#"
         flowchart LR
-            topic_bank_moves_seen_v1[("bank.moves.seen.v1")]
-            topic_coin_drops_made_v1[("coin.drops.made.v1")]
+            topic_bank_moves_v1[("bank.moves.v1")]
+            topic_coin_drops_v1[("coin.drops.v1")]
             app_door["door"]
-            app_door --> topic_bank_moves_seen_v1
+            app_door --> topic_bank_moves_v1
             subgraph app_dropper["dropper"]
                 app_dropper_decide["decide<br/>store: jar<br/>dedupe store: seen (7d)"]
                 app_dropper_hook["hook<br/>ledger: effects"]
             end
-            topic_bank_moves_seen_v1 --> app_dropper_decide
-            app_dropper_decide --> topic_coin_drops_made_v1
-            topic_coin_drops_made_v1 --> app_dropper_hook
+            topic_bank_moves_v1 --> app_dropper_decide
+            app_dropper_decide --> topic_coin_drops_v1
+            topic_coin_drops_v1 --> app_dropper_hook
             app_dropper_hook -. acts .-> world(["the world outside"])
         "#);
     }

@@ -138,62 +138,22 @@ fn dedupe_stores_json(sub: &SubTopologyDeclaration) -> Vec<serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use streams::topology_file::TopologyFile;
-
     use super::{app_json, describe};
-
-    const FILE: &str = r#"
-[topics.moves]
-partitions = 1
-retention = "30d"
-key = "account id"
-value = "bank.MoveSeen"
-
-[topics.drops]
-partitions = 1
-retention = "forever"
-key = "drop id"
-value = "coin.DropMade"
-
-[apps.dropper]
-guarantee = "exactly_once"
-dead_letters = "dropper-dlq"
-
-[apps.dropper.sub_topologies.decide]
-reads = ["moves"]
-writes = ["drops"]
-stores = ["jar"]
-dedupe_stores = { seen = "7d" }
-effects = "none"
-
-[apps.dropper.sub_topologies.hook]
-reads = ["drops"]
-ledger = "effects"
-effects = "write"
-
-[profiles.testing]
-replication = 1
-min_insync_replicas = 1
-max_message_bytes = 1_114_112
-commit_interval = "100ms"
-session_timeout = "10s"
-"#;
+    use crate::declaration::testing::dropper;
 
     #[test]
     fn every_part_is_shown_with_what_it_is_promised_and_what_it_remembers() {
-        let file = TopologyFile::parse(Path::new("topology.toml"), FILE).unwrap();
+        let file = dropper();
         let topics = file.topics_for(file.profile("testing").unwrap());
         let app = file.app("dropper").unwrap();
         insta::assert_snapshot!(describe(app, &topics), @r"
         dropper (exactly_once)
         PART    EFFECTS  GUARANTEE      ROLE              TOPIC                   PARTITIONS  SETTINGS
-        decide  none     exactly_once   reads             moves                   1           cleanup.policy=delete retention.ms=2592000000
-        decide  none     exactly_once   writes            drops                   1           cleanup.policy=delete retention.ms=-1
+        decide  none     exactly_once   reads             bank.moves.v1           1           cleanup.policy=delete retention.ms=2592000000
+        decide  none     exactly_once   writes            coin.drops.v1           1           cleanup.policy=delete retention.ms=-1
         decide  none     exactly_once   store             dropper-jar-changelog   1           cleanup.policy=compact
         decide  none     exactly_once   dedupe store, 7d  dropper-seen-changelog  1           cleanup.policy=delete retention.ms=842400000
-        hook    write    at_least_once  reads             drops                   1           cleanup.policy=delete retention.ms=-1
+        hook    write    at_least_once  reads             coin.drops.v1           1           cleanup.policy=delete retention.ms=-1
         hook    write    at_least_once  ledger            dropper-effects         1           cleanup.policy=compact
                                         dead letters      dropper-dlq             1           cleanup.policy=delete retention.ms=7776000000
         ");
