@@ -26,7 +26,8 @@ fn main() -> std::process::ExitCode {
 }
 
 #[test]
-fn command_line_is_valid() {
+fn command_line_is_valid_and_says_what_the_program_does() {
     use clap::CommandFactory as _;
     Args::command().debug_assert();
+    assert!(Args::command().get_about().is_some());
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use transaction_enricher::{Config, outline, topology};
 
-/// Asks the bank about every event and records what it answered.
 /// A third less processor time for a ledger than with the system's (`docs/PERFORMANCE.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Asks the bank about every event and records what it answered.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 }
 
 #[test]
-fn command_line_is_valid() {
+fn command_line_is_valid_and_says_what_the_program_does() {
     use clap::CommandFactory as _;
     Args::command().debug_assert();
+    assert!(Args::command().get_about().is_some());
 }
