@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use streams::topology_file::TopologyFile;
 
 use crate::cli::Shared;
+use crate::output;
 
 /// Arguments of `bankstream run`.
 ///
@@ -34,6 +35,11 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     TopologyFile::load(&shared.topology_file)?.app(&args.app)?;
     let here = std::env::current_exe().context("finding the programs beside this one")?;
     let program = here.with_file_name(&args.app);
+    if let Err(error) = shared.bootstrap_servers()
+        && !only_tells(&args.arguments)
+    {
+        output::progress(&format!("{error}; {} tries its default", args.app));
+    }
     let error = command(&program, &args, shared).exec();
     Err(error).with_context(|| {
         format!("starting {}: build it with `cargo build --bin {}`", program.display(), args.app)
@@ -48,7 +54,7 @@ fn command(program: &Path, args: &Args, shared: &Shared) -> Command {
     command.env("BANKSTREAM_INSTANCE", instance);
     let state = args.state_dir.clone().unwrap_or_else(|| shared.dir.join("state").join(instance));
     command.env("BANKSTREAM_STATE_DIR", state);
-    // Without servers `--help` and `--describe` still answer; the program itself says what is missing.
+    // Without servers `--help` and `--describe` still answer, and flags may name them.
     if let Ok(servers) = shared.bootstrap_servers() {
         command.env("KAFKA_BOOTSTRAP_SERVERS", servers);
     }
@@ -56,6 +62,12 @@ fn command(program: &Path, args: &Args, shared: &Shared) -> Command {
         command.env("SCHEMA_REGISTRY_URL", url);
     }
     command
+}
+
+/// Whether the program is asked about itself, which takes no server.
+fn only_tells(arguments: &[OsString]) -> bool {
+    let told = ["--help", "-h", "--version", "-V", "--describe"];
+    arguments.iter().any(|word| told.iter().any(|flag| word == flag))
 }
 
 /// The value of one of the program's own flags, which hold over variables.

@@ -199,13 +199,17 @@ mod tests {
         };
         let records = vec![record(0, 5, 10), record(0, 6, 40), record(1, 0, 20), record(1, 1, 30)];
         let mut newest = Newest::of(3);
-        records.into_iter().for_each(|record| newest.push(record));
+        for record in records {
+            newest.push(record);
+        }
         let last: Vec<(i32, i64)> =
             newest.records().into_iter().map(|record| (record.partition, record.offset)).collect();
         assert_eq!(last, [(1, 0), (1, 1), (0, 6)]);
 
         let mut newest = Newest::of(3);
-        (0..1000).for_each(|offset| newest.push(record(0, offset, offset)));
+        for offset in 0..1000 {
+            newest.push(record(0, offset, offset));
+        }
         assert_eq!(newest.held[&0].len(), 3, "no more is held than is wanted");
         let offsets: Vec<i64> = newest.records().iter().map(|record| record.offset).collect();
         assert_eq!(offsets, [997, 998, 999]);
