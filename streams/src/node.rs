@@ -1,11 +1,12 @@
 //! Processors without their types, as a task runs them.
 
 mod asynchronous;
+mod call;
 mod effect;
 mod hosts;
 mod synchronous;
 
-use std::{any::Any, pin::Pin, sync::Arc};
+use std::{any::Any, sync::Arc};
 
 use apache_avro::Schema;
 use serde::de::DeserializeOwned;
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub(crate) use asynchronous::AsyncNode;
+pub(crate) use call::Call;
 pub(crate) use effect::EffectNode;
 pub use effect::{LedgerEntry, LedgerState};
 pub(crate) use hosts::Hosts;
@@ -27,9 +29,6 @@ pub(crate) use synchronous::SyncNode;
 
 /// Something only its own node can read.
 pub(crate) type Opaque = Box<dyn Any + Send>;
-
-/// A call under way.
-pub(crate) type CallFuture = Pin<Box<dyn Future<Output = Result<Opaque, Failure>> + Send>>;
 
 /// What a node wants after it has seen a record.
 pub(crate) enum Step {
@@ -53,7 +52,7 @@ pub(crate) enum GiveUp {
 pub(crate) trait Node: Send {
     fn begin(&mut self, ctx: &mut Context<'_>, record: &RawRecord) -> Result<Step, Failure>;
 
-    fn call(&self, pending: &Opaque) -> CallFuture;
+    fn call(&self, pending: &Opaque) -> Call;
 
     fn complete(
         &mut self,

@@ -36,7 +36,7 @@ use std::{
 use crate::{
     context::SinkState,
     disposition::Failure,
-    node::{CallFuture, Node, Opaque},
+    node::{Call, Node, Opaque},
     record::{Outgoing, Position, RawRecord, Timestamp},
     store::State,
     topology::{Order, StoreKind},
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     /// Produce it; answer `Acknowledged` or `Refused`.
     Send { id: SendId, record: Outgoing },
     /// Run it off the thread; answer `Answered`.
-    Call { entry: EntryId, call: u32, future: CallFuture },
+    Call { entry: EntryId, call: u32, wanted: Call },
     /// Commit these offsets per input; answer `Committed`.
     Commit { offsets: Vec<(usize, CommitPoint)> },
     /// Keep what was committed on disk.

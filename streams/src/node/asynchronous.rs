@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CallFuture, Hosts, Input, Node, Opaque, Step, fail, mixed_up};
+use super::{Call, Hosts, Input, Node, Opaque, Step, fail, mixed_up};
 use crate::{
     context::Context,
     disposition::Failure,
@@ -31,21 +31,20 @@ impl<P: AsyncProcessor> Node for AsyncNode<P> {
         })
     }
 
-    fn call(&self, pending: &Opaque) -> CallFuture {
+    fn call(&self, pending: &Opaque) -> Call {
         let Some(pending) = pending.downcast_ref::<Pending<P>>() else {
-            return Box::pin(async { Err(mixed_up()) });
+            return Call::new(async { Err(mixed_up()) });
         };
         let call = self.processor.call(pending.request.clone());
         let host = self.processor.host(&pending.request).map(std::borrow::Cow::into_owned);
-        let hosts = Arc::clone(&self.hosts);
-        Box::pin(async move {
-            let _room = match &host {
-                Some(host) => hosts.enter(host).await,
-                None => None,
-            };
+        let wanted = Call::new(async move {
             let answer = call.await.map_err(fail)?;
             Ok(Box::new(answer) as Opaque)
-        })
+        });
+        match host {
+            Some(host) => wanted.to_host(Arc::clone(&self.hosts), host),
+            None => wanted,
+        }
     }
 
     fn complete(

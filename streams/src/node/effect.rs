@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{CallFuture, GiveUp, Input, Node, Opaque, Step, fail, mixed_up};
+use super::{Call, GiveUp, Input, Node, Opaque, Step, fail, mixed_up};
 use crate::{
     context::Context,
     disposition::Failure,
@@ -123,14 +123,14 @@ impl<E: Effect> Node for EffectNode<E> {
         })))
     }
 
-    fn call(&self, pending: &Opaque) -> CallFuture {
+    fn call(&self, pending: &Opaque) -> Call {
         let Some(pending) = pending.downcast_ref::<Pending<E>>() else {
-            return Box::pin(async { Err(mixed_up()) });
+            return Call::new(async { Err(mixed_up()) });
         };
         let key = format!("{}:{}", self.application_id, pending.id);
         let record = pending.record.clone();
         let call = self.effect.call(key, record);
-        Box::pin(async move {
+        Call::new(async move {
             let answer = call.await.map_err(fail)?;
             Ok(Box::new(answer) as Opaque)
         })

@@ -1,6 +1,6 @@
 //! A [`Processor`] as a node.
 
-use super::{CallFuture, Input, Node, Opaque, Step, fail, mixed_up};
+use super::{Call, Input, Node, Opaque, Step, fail, mixed_up};
 use crate::{context::Context, disposition::Failure, processor::Processor, record::RawRecord};
 
 pub(crate) struct SyncNode<P> {
@@ -15,8 +15,8 @@ impl<P: Processor> Node for SyncNode<P> {
         Ok(Step::Done)
     }
 
-    fn call(&self, _pending: &Opaque) -> CallFuture {
-        Box::pin(async { Err(mixed_up()) })
+    fn call(&self, _pending: &Opaque) -> Call {
+        Call::new(async { Err(mixed_up()) })
     }
 
     fn complete(

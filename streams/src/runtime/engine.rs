@@ -213,7 +213,7 @@ impl Engine {
     fn carry_out(&mut self, owner: Owner, command: Command) {
         match command {
             Command::Send { id, record } => self.unsent.push_back((owner, id, record)),
-            Command::Call { entry, call, future } => self.call(owner, entry, call, future),
+            Command::Call { entry, call, wanted } => self.call(owner, entry, call, wanted),
             Command::Commit { offsets } => {
                 if let Some(running) = self.tasks.get_mut(&(owner.sub, owner.partition)) {
                     running.commit = Some(offsets);

@@ -105,7 +105,7 @@ impl Task {
     fn call(&mut self, id: EntryId, pending: Opaque, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let node = &mut self.nodes[self.inputs[entry.input].node];
-        let future = node.node.call(&pending);
+        let wanted = node.node.call(&pending);
         node.in_flight = node.in_flight.saturating_add(1);
         entry.calls = entry.calls.saturating_add(1);
         entry.called_at = now;
@@ -113,7 +113,7 @@ impl Task {
         let metrics = &self.settings.metrics;
         metrics.calls_total.with_label_values(&[&node.name]).inc();
         metrics.calls_in_flight.with_label_values(&[&node.name]).inc();
-        self.commands.push(Command::Call { entry: id, call: entry.calls, future });
+        self.commands.push(Command::Call { entry: id, call: entry.calls, wanted });
     }
 
     pub(super) fn answered(

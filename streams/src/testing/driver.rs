@@ -418,8 +418,8 @@ impl TestDriver {
                 self.append(record);
                 Event::Acknowledged(id)
             }
-            Command::Call { entry, call, future } => {
-                let answer = self.runtime.block_on(future);
+            Command::Call { entry, call, wanted } => {
+                let answer = self.runtime.block_on(wanted.into_future());
                 Event::Answered { entry, call, answer }
             }
             Command::Commit { offsets } => {

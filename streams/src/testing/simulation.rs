@@ -29,7 +29,7 @@ use crate::{
     Metrics, Names, RetryPolicy, Topology,
     disposition::Failure,
     key::Key as _,
-    node::{CallFuture, Opaque},
+    node::{Call, Opaque},
     task::{
         Command, EntryId, Environment, Event, Saved, Task,
         commit_point::{CommitPoint, FinishedAhead},
@@ -76,7 +76,7 @@ struct Running {
     task: Task,
     positions: Vec<usize>,
     is_paused: Vec<bool>,
-    calls: Vec<(EntryId, u32, CallFuture)>,
+    calls: Vec<(EntryId, u32, Call)>,
     commits: Vec<Vec<(usize, CommitPoint)>>,
 }
 
@@ -320,8 +320,8 @@ impl Story {
             return;
         }
         let index = self.rng.usize(0..running.calls.len());
-        let (entry, call, future) = running.calls.swap_remove(index);
-        let answer = ready(future);
+        let (entry, call, wanted) = running.calls.swap_remove(index);
+        let answer = ready(wanted);
         running.task.handle(Event::Answered { entry, call, answer }, self.now);
     }
 
@@ -358,7 +358,7 @@ impl Story {
                     }
                     self.broker.send(which, id, record);
                 }
-                Command::Call { entry, call, future } => running.calls.push((entry, call, future)),
+                Command::Call { entry, call, wanted } => running.calls.push((entry, call, wanted)),
                 Command::Commit { offsets } => running.commits.push(offsets),
                 Command::Pause { input } => running.is_paused[input] = true,
                 Command::Resume { input } => running.is_paused[input] = false,
@@ -383,8 +383,14 @@ impl Story {
         let Self { open, broker, rng, running, transaction, .. } = self;
         let tasks = running.iter_mut().map(|running| &mut running.task);
         let mut tasks: Vec<&mut Task> = tasks.filter(|task| task.is_transactional()).collect();
+        if rng.u8(0..4) == 0 {
+            transaction.rested(rng.i64(0..=COMMIT_MS));
+        }
         let progress =
             transaction.step(&mut tasks, &mut Producer { open, broker, rng }, true, self.now);
+        if progress == Progress::Committed {
+            transaction.committed(self.now);
+        }
         match progress {
             Progress::HandOver | Progress::Committed => {
                 for which in 0..self.running.len() {
@@ -411,10 +417,10 @@ impl Story {
         }
         for running in std::mem::take(&mut self.running) {
             let topics: Vec<_> = running.task.input_topics().cloned().collect();
-            for (_, _, future) in running.calls {
+            for (_, _, wanted) in running.calls {
                 if self.rng.bool() {
                     // Made, but the answer came too late.
-                    drop(ready(future));
+                    drop(ready(wanted));
                 }
             }
             for offsets in running.commits {
@@ -559,7 +565,8 @@ fn first_sights(payments: &[Payment]) -> Vec<&str> {
 }
 
 /// The answer of a future that never waits.
-fn ready(mut future: CallFuture) -> Result<Opaque, Failure> {
+fn ready(wanted: Call) -> Result<Opaque, Failure> {
+    let mut future = wanted.into_future();
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
         std::task::Poll::Ready(answer) => answer,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Engine, Owner};
 use crate::{
     disposition::Failure,
-    node::{CallFuture, Opaque},
+    node::{Call, Opaque},
     task::{EntryId, Event},
 };
 
@@ -17,14 +17,12 @@ pub(super) struct Answer {
 }
 
 impl Engine {
-    pub(super) fn call(&self, owner: Owner, entry: EntryId, call: u32, future: CallFuture) {
+    pub(super) fn call(&self, owner: Owner, entry: EntryId, call: u32, wanted: Call) {
         let answers = self.answers.0.clone();
         let waker = self.equipment.waker.clone();
         let room = Arc::clone(&self.equipment.calls);
         let answered = async move {
-            // Never closed, so there is always room in the end.
-            let _room = room.acquire_owned().await.ok();
-            let result = future.await;
+            let result = wanted.within(room).await;
             if answers.send(Answer { owner, entry, call, result }).is_err() {
                 tracing::debug!("an answer came after the thread had ended");
             }
