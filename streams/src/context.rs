@@ -227,7 +227,9 @@ impl Context<'_> {
 
     /// Whether `id` is seen for the first time within the store's window; remembers it when it is.
     /// `timestamp` (the record's, say) decides how long it is remembered: the window of the store,
-    /// measured in stream time, dropped in buckets of an eighth of it.
+    /// measured in stream time, dropped in buckets of an eighth of it. Of a time ahead of the wall clock
+    /// an hour counts (of windows under eight hours, an eighth), so that one record from the far future
+    /// does not make all others look old.
     ///
     /// Ids are compared by the first 128 bits of their SHA-256.
     pub fn first_sight(

@@ -23,6 +23,10 @@ use ids::{Ids, SHARDS};
 /// Buckets per window. More would forget more sharply, and every id is looked up in each.
 const BUCKETS_PER_WINDOW: i64 = 8;
 
+/// How far ahead of the wall clock a time is believed: further than the clocks of one system differ.
+/// Of a window of less than eight hours it is an eighth of it.
+const AHEAD_MAX_MS: i64 = 60 * 60 * 1_000;
+
 /// The id of anything: the first 128 bits of its SHA-256. Two different ones that agree are not to be
 /// found by accident (one chance in 10^20 among 10^9 ids), nor by intent.
 pub(crate) fn id_of(bytes: &[u8]) -> u128 {
@@ -64,12 +68,21 @@ impl Seen {
         Self { window, span, oldest: i64::MIN, buckets: BTreeMap::new() }
     }
 
-    /// The bucket an id of this timestamp (milliseconds) is remembered in.
+    /// The bucket an id of this timestamp is remembered in, at this time of the wall clock (both
+    /// milliseconds).
     ///
     /// One that is older than the window is remembered in the oldest bucket there is: a repetition
     /// that follows soon is still seen, and it takes memory no longer than the others of that bucket.
-    pub(crate) fn bucket_of(&self, timestamp: i64) -> i64 {
-        timestamp.div_euclid(self.span).max(self.oldest)
+    /// One of the far future is remembered in the newest that the wall clock allows, and forgotten with
+    /// it.
+    pub(crate) fn bucket_of(&self, timestamp: i64, now: i64) -> i64 {
+        self.believed(timestamp, now).div_euclid(self.span).max(self.oldest)
+    }
+
+    /// A time as far as it is believed. One record that was stamped with a year to come must not make
+    /// everything else look old.
+    fn believed(&self, time: i64, now: i64) -> i64 {
+        time.min(now.saturating_add(self.span.min(AHEAD_MAX_MS)))
     }
 
     /// Whether the id is remembered. It is looked up in every bucket, since a repetition may come with
@@ -93,12 +106,13 @@ impl Seen {
         }
     }
 
-    /// Forgets the buckets that are older than the window at this stream time (milliseconds). Time
-    /// that went back is ignored. Gives how many ids were forgotten.
+    /// Forgets the buckets that are older than the window at this stream time, at this time of the wall
+    /// clock (both milliseconds). Time that went back is ignored. Gives how many ids were forgotten.
     ///
-    /// Stream time that jumps ahead by the window forgets everything: callers decide which timestamps
-    /// they believe.
-    pub(crate) fn expire(&mut self, stream_time: i64) -> usize {
+    /// Stream time ahead of the wall clock counts for an hour at most, so that an id that comes with
+    /// the right time is remembered for seven eighths of the window whatever others bring.
+    pub(crate) fn expire(&mut self, stream_time: i64, now: i64) -> usize {
+        let stream_time = self.believed(stream_time, now);
         let oldest = stream_time.saturating_sub(self.window).div_euclid(self.span);
         self.oldest = self.oldest.max(oldest);
         let live = self.buckets.split_off(&self.oldest);

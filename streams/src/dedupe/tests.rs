@@ -7,6 +7,9 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{batch::BatchError, ids::Ids, *};
 
+/// A wall clock that believes everything.
+const LATE: i64 = i64::MAX;
+
 /// A window of 80, buckets of 10.
 fn seen() -> Seen {
     Seen::new(Duration::from_millis(80))
@@ -14,7 +17,7 @@ fn seen() -> Seen {
 
 /// What a task does with an id; true at its first sight.
 fn insert(seen: &mut Seen, id: u128, timestamp: i64) -> bool {
-    !seen.contains(id) && seen.restore(seen.bucket_of(timestamp), id)
+    !seen.contains(id) && seen.restore(seen.bucket_of(timestamp, LATE), id)
 }
 
 fn all(seen: &Seen) -> BTreeSet<(i64, u128)> {
@@ -47,10 +50,10 @@ fn id_is_known_for_the_window_and_forgotten_an_eighth_later() {
     for timestamp in [40, 45, 49] {
         let mut seen = seen();
         assert!(insert(&mut seen, 7, timestamp));
-        assert_eq!(seen.expire(timestamp + 80), 0);
+        assert_eq!(seen.expire(timestamp + 80, LATE), 0);
         assert!(seen.contains(7), "after the window");
-        assert_eq!(seen.expire(50 + 79), 0);
-        assert_eq!(seen.expire(50 + 80), 1);
+        assert_eq!(seen.expire(50 + 79, LATE), 0);
+        assert_eq!(seen.expire(50 + 80, LATE), 1);
         assert!(!seen.contains(7), "when the last moment of its bucket is out of the window");
         assert!(50 + 80 <= timestamp + 80 + 80 / 8);
     }
@@ -59,13 +62,13 @@ fn id_is_known_for_the_window_and_forgotten_an_eighth_later() {
 #[test]
 fn late_id_is_remembered_with_the_oldest() {
     let mut seen = seen();
-    seen.expire(1_000);
-    let oldest = seen.bucket_of(1_000 - 80);
-    assert_eq!(seen.bucket_of(3), oldest);
+    seen.expire(1_000, LATE);
+    let oldest = seen.bucket_of(1_000 - 80, LATE);
+    assert_eq!(seen.bucket_of(3, LATE), oldest);
     assert!(insert(&mut seen, 9, 3));
     assert!(!insert(&mut seen, 9, 3));
     assert_eq!(all(&seen), [(oldest, 9)].into());
-    assert_eq!(seen.expire(1_010), 1);
+    assert_eq!(seen.expire(1_010, LATE), 1);
     assert!(!seen.restore(oldest, 9), "a bucket that was forgotten stays so");
 }
 
@@ -73,9 +76,42 @@ fn late_id_is_remembered_with_the_oldest() {
 fn time_that_goes_back_brings_nothing_back() {
     let mut seen = seen();
     insert(&mut seen, 1, 500);
-    assert_eq!(seen.expire(1_000), 1);
-    seen.expire(400);
-    assert_eq!(seen.bucket_of(400), seen.bucket_of(920));
+    assert_eq!(seen.expire(1_000, LATE), 1);
+    seen.expire(400, LATE);
+    assert_eq!(seen.bucket_of(400, LATE), seen.bucket_of(920, LATE));
+}
+
+#[test]
+fn time_of_the_far_future_forgets_nothing_and_is_forgotten_in_its_turn() {
+    let mut seen = seen();
+    let (now, year) = (1_000, 1_000_000);
+    for id in 0..8 {
+        assert!(
+            seen.restore(seen.bucket_of(now - 70 + 10 * id, now), u128::from(id.cast_unsigned()))
+        );
+    }
+    // At most the oldest eighth is forgotten earlier than it would have been.
+    assert_eq!(seen.expire(now + year, now), 0);
+    assert!((0..8).all(|id| seen.contains(id)));
+    let bucket = seen.bucket_of(now + year, now);
+    assert_eq!(bucket, seen.bucket_of(now + 10, now), "the newest that the clock allows");
+    assert!(seen.restore(bucket, 99));
+    assert_eq!(seen.expire(now + year, now + 79), 7);
+    assert!(seen.contains(99) && seen.contains(7));
+    assert_eq!(seen.expire(now + year, now + 80), 1, "what came with the right time");
+    assert_eq!(seen.expire(now + year, now + 89), 0);
+    assert_eq!(seen.expire(now + year, now + 90), 1, "what came from the future");
+    assert_eq!(seen.len(), 0);
+}
+
+#[test]
+fn time_an_hour_ahead_is_believed_and_no_more_where_the_window_is_long() {
+    let (day, hour) = (24 * 60 * 60 * 1_000, 60 * 60 * 1_000);
+    let mut seen = Seen::new(Duration::from_hours(24));
+    let bucket = seen.bucket_of(0, 0);
+    assert!(seen.restore(bucket, 1));
+    assert_eq!(seen.expire(i64::MAX, day + 2 * hour - 1), 0, "its bucket spans three hours");
+    assert_eq!(seen.expire(i64::MAX, day + 2 * hour), 1);
 }
 
 #[test]
@@ -84,7 +120,7 @@ fn smallest_and_largest_windows_and_times_hold() {
         let mut seen = Seen::new(window);
         for time in [i64::MIN, -1, 0, i64::MAX] {
             assert!(insert(&mut seen, u128::from(time.cast_unsigned()), time));
-            seen.expire(time);
+            seen.expire(time, LATE);
         }
         assert!(!insert(&mut seen, u128::from(i64::MAX.cast_unsigned()), 0));
     }
@@ -118,7 +154,7 @@ fn slices_visit_every_id_that_is_there_all_the_while() {
         for n in next..next + 20 {
             insert(&mut seen, id(n), i64::from(n) * 7 % 80_000);
         }
-        seen.remove(seen.bucket_of(i64::from(next - 20_000) * 4), id(next - 20_000));
+        seen.remove(seen.bucket_of(i64::from(next - 20_000) * 4, LATE), id(next - 20_000));
         next += 20;
         slice = seen.next_slice(slice);
     }
@@ -183,7 +219,7 @@ fn play(steps: Vec<Step>, id_of: fn(u8) -> u128) {
                 oldest = oldest.max((at - 80).div_euclid(10));
                 let before = model.len();
                 model.retain(|_, bucket| *bucket >= oldest);
-                assert_eq!(seen.expire(at), before - model.len());
+                assert_eq!(seen.expire(at, LATE), before - model.len());
             }
         }
         assert_eq!(seen.len(), model.len());

@@ -96,7 +96,7 @@ impl Task {
             }
             Change::Saw { store, id, timestamp } => {
                 let Some(State::Seen(seen)) = self.state.get_mut(store) else { return };
-                let bucket = seen.bucket_of(timestamp);
+                let bucket = seen.bucket_of(timestamp, self.last_now);
                 seen.restore(bucket, id);
                 (store, What::Saw { bucket, id })
             }
@@ -219,7 +219,7 @@ impl Task {
     fn expire(&mut self) {
         for state in &mut self.state {
             if let State::Seen(seen) = state {
-                seen.expire(self.committed_stream_time);
+                seen.expire(self.committed_stream_time, self.last_now);
             }
         }
     }

@@ -160,9 +160,20 @@ impl TestDriver {
         value: &V,
     ) -> Result<(), DriverError> {
         let schema = keep(V::get_schema());
+    ) -> Result<(), DriverError> {
+        self.pipe_at(topic, key, value, self.now)
+    }
+
+    /// The same with this time instead, in milliseconds since the Unix epoch.
+    pub fn pipe_at<K: Key, V: Value>(
+        &mut self,
+        topic: &str,
+        key: &K,
+        value: &V,
+        timestamp: Timestamp,
         let id = self.schemas.pin(topic, schema).map_err(text)?;
         let value = Encoder::new(id, schema).and_then(|mut e| e.encode(value)).map_err(text)?;
-        self.pipe_bytes(topic, Some(key.encode()), Some(value), Headers::new());
+        self.put(topic, Some(key.encode()), Some(value), timestamp, Headers::new());
         Ok(())
     }
 
@@ -174,15 +185,19 @@ impl TestDriver {
         value: Option<Bytes>,
         headers: Headers,
     ) {
-        let record = Outgoing {
-            topic: Arc::from(topic),
-            partition: None,
-            key,
-            value,
-            timestamp: None,
-            headers,
-        };
-        self.append(record);
+        self.put(topic, key, value, self.now, headers);
+    }
+
+    fn put(
+        &mut self,
+        topic: &str,
+        key: Option<Bytes>,
+        value: Option<Bytes>,
+        timestamp: Timestamp,
+        headers: Headers,
+    ) {
+        let (topic, timestamp) = (Arc::from(topic), Some(timestamp));
+        self.append(Outgoing { topic, partition: None, key, value, timestamp, headers });
         self.settle();
     }
 

@@ -12,6 +12,7 @@ use apache_avro::{AvroSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 mod clock;
+mod future;
 mod reach;
 mod transactions;
 
