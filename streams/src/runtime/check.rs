@@ -18,7 +18,9 @@ use crate::{
 pub enum CheckError {
     /// The file does not declare the sub-topology.
     #[error(
-        "`{application_id}` runs sub-topology `{sub}`, which {file} does not declare under [apps.{application_id}.sub_topologies]"
+        "`{application_id}` runs sub-topology `{sub}`, which {file} does not declare under \
+         [apps.{application_id}.sub_topologies]; declare it there and run `bankstream topology apply`, \
+         or run the version of the program that the file is for"
     )]
     Undeclared {
         /// The application.
@@ -30,7 +32,9 @@ pub enum CheckError {
     },
     /// Program and file disagree.
     #[error(
-        "[apps.{application_id}.sub_topologies.{sub}] of {file} declares {what} {declared}; the program has {actual}"
+        "[apps.{application_id}.sub_topologies.{sub}] of {file} declares {what} {declared}; the program \
+         has {actual}; run the version of the program that the file is for, or change the file and run \
+         `bankstream topology apply`"
     )]
     Mismatch {
         /// The application.
@@ -47,14 +51,22 @@ pub enum CheckError {
         actual: String,
     },
     /// A topic is not on the cluster.
-    #[error("topic `{topic}` is not on the cluster; run `bankstream topology apply`")]
+    #[error(
+        "topic `{topic}` is not on the cluster; run `bankstream topology apply`, or make it yourself \
+         where it is not declared"
+    )]
     MissingTopic {
         /// The topic.
         topic: String,
     },
     /// Topics that are read together differ.
     #[error(
-        "`{topic}` has {actual} partitions on the cluster and `{other}` has {expected}; sub-topology `{sub}` reads them together and needs equal counts"
+        "`{topic}` has {actual} partitions on the cluster and `{other}` has {expected}; sub-topology \
+         `{sub}` reads them together and needs equal counts; while both are empty, give the one with \
+         fewer as many; otherwise their keys lie apart and no count puts them together: make the smaller \
+         topic anew with as many partitions and fill it again, or, where it is a changelog, begin anew \
+         (delete the state directory, the changelogs and the group's offsets, then `bankstream topology \
+         apply`)"
     )]
     Partitions {
         /// One topic.

@@ -3,8 +3,11 @@ use std::{path::Path, time::Duration};
 use apache_avro::{AvroSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::against_file;
-use crate::{Context, Effects, Fault, Processor, Record, Topology, topology_file::TopologyFile};
+use super::{against_cluster, against_file};
+use crate::{
+    Context, Effects, Fault, Processor, Record, Topology, admin::TopicState, names::Names,
+    topology_file::TopologyFile,
+};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Move {
@@ -85,7 +88,9 @@ fn said(from: &str, to: &str) -> String {
 fn a_program_that_differs_from_its_declaration_is_told_where_and_how() {
     fn check(from: &str, to: &str, expect: &str) {
         let place = "[apps.dropper.sub_topologies.decide] of topology.toml declares";
-        assert_eq!(said(from, to), format!("{place} {expect}"));
+        let todo = "run the version of the program that the file is for, or change the file and run \
+                    `bankstream topology apply`";
+        assert_eq!(said(from, to), format!("{place} {expect}; {todo}"));
     }
     assert_eq!(said("effects", "effects"), "");
     check(
@@ -119,6 +124,51 @@ fn a_sub_topology_that_is_not_declared_is_refused() {
     assert_eq!(
         said("sub_topologies.decide", "sub_topologies.choose"),
         "`dropper` runs sub-topology `decide`, which topology.toml does not declare under \
-         [apps.dropper.sub_topologies]"
+         [apps.dropper.sub_topologies]; declare it there and run `bankstream topology apply`, or run the \
+         version of the program that the file is for"
     );
+}
+
+/// What is said of a cluster with these topics.
+fn said_of(topics: &[(&str, i32)]) -> String {
+    let topics = topics.iter().map(|(name, partitions)| {
+        let name = (*name).to_owned();
+        (name.clone(), TopicState { name, partitions: *partitions, replication: 1 })
+    });
+    let names = Names::default();
+    let found = against_cluster(&program(), &names, &topics.collect());
+    found.map_or_else(|error| error.to_string(), |()| String::new())
+}
+
+#[test]
+fn a_cluster_that_does_not_fit_is_said_with_what_to_do() {
+    let fits = [
+        ("moves", 2),
+        ("drops", 5),
+        ("dropper-dlq", 1),
+        ("dropper-jar-changelog", 2),
+        ("dropper-seen-changelog", 2),
+    ];
+    assert_eq!(said_of(&fits), "");
+    for missing in 0..fits.len() {
+        let mut there = fits.to_vec();
+        let (topic, _) = there.remove(missing);
+        assert_eq!(
+            said_of(&there),
+            format!(
+                "topic `{topic}` is not on the cluster; run `bankstream topology apply`, or make it \
+                 yourself where it is not declared"
+            )
+        );
+    }
+    let mut uneven = fits.to_vec();
+    uneven[3].1 = 1;
+    let said = said_of(&uneven);
+    let words = [
+        "`dropper-jar-changelog` has 1 partitions on the cluster and `moves` has 2; sub-topology `decide` \
+         reads them together and needs equal counts; while both are empty, give the one with fewer as many",
+        "begin anew (delete the state directory, the changelogs and the group's offsets, then `bankstream \
+         topology apply`)",
+    ];
+    assert!(words.iter().all(|words| said.contains(words)), "{said}");
 }
