@@ -113,6 +113,7 @@ fn kill_nine_keeps_every_acknowledged_commit() {
         let (_disk, reflected, state) = loaded(&dir);
         let n = commit_of(&reflected, &state, KEYS);
         assert!(n >= acknowledged, "commit {acknowledged} was acknowledged, the state is at {n}");
+        assert!(n <= acknowledged + 1, "commit {acknowledged} was the last, the state is at {n}");
         assert!(n > last);
         last = n;
     }
