@@ -3,6 +3,7 @@
 //! Calls of librdkafka block; everything here runs them on threads made for that.
 
 mod alter;
+mod members;
 mod offsets;
 mod topics;
 
@@ -16,6 +17,7 @@ use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+pub(crate) use members::{Place, Shares};
 pub use offsets::{GroupOffset, Watermarks};
 pub use topics::{TopicSetting, TopicState};
 

@@ -22,6 +22,7 @@ pub struct Metrics {
     pub(crate) tasks_assigned: IntGauge,
     pub(crate) restore_records_total: IntCounter,
     pub(crate) restoring_tasks: IntGauge,
+    pub(crate) restore_remaining_records: IntGaugeVec,
     pub(crate) partitions_paused: IntGauge,
     pub(crate) transactions_aborted_total: IntCounter,
     pub(crate) store_write_errors_total: IntCounter,
@@ -52,6 +53,14 @@ impl Metrics {
             &["processor"],
         )?;
         registry.register(Box::new(calls_in_flight.clone()))?;
+        let restore_remaining_records = IntGaugeVec::new(
+            Opts::new(
+                "restore_remaining_records",
+                "Offsets of changelogs that a restoring task has still to read",
+            ),
+            &["sub_topology", "partition"],
+        )?;
+        registry.register(Box::new(restore_remaining_records.clone()))?;
         let call_seconds = HistogramVec::new(
             HistogramOpts::new("call_seconds", "Time from a call to its answer"),
             &["processor"],
@@ -78,6 +87,7 @@ impl Metrics {
                 "store_write_errors_total",
                 "State directories given up because they could not be written",
             )?,
+            restore_remaining_records,
             calls_in_flight,
             call_seconds,
             registry,

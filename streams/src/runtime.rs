@@ -16,6 +16,7 @@ mod queries;
 mod restore;
 mod telemetry;
 mod thread;
+mod unread;
 
 pub use application::Application;
 pub use arguments::StreamsArgs;

@@ -6,5 +6,6 @@ mod directories;
 mod keys;
 mod schemas;
 mod stores;
+mod strangers;
 mod topics;
 mod transactions;

@@ -9,7 +9,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    StreamsArgs,
+    GroupProtocol, StreamsArgs,
     application::{SchemaSource, Settings},
     check,
     engine::{Engine, Equipment, StateDirectory},
@@ -22,6 +22,7 @@ use super::{
     queries::{self, Asked, Asking},
     telemetry,
     thread::{Ending, RECORDS_A_ROUND_MAX, Rejoins, StreamThread},
+    unread::{self, Watched},
 };
 use crate::{
     admin::Admin,
@@ -99,7 +100,7 @@ pub(super) async fn run(
         Some(path) => Some(StateDirectory {
             path: path.clone(),
             cluster_id: admin.cluster_id().await?,
-            application: group_id,
+            application: group_id.clone(),
         }),
         None => None,
     };
@@ -125,6 +126,15 @@ pub(super) async fn run(
         drop(tracker.spawn(served));
     }
 
+    if settings.protocol == GroupProtocol::Classic {
+        let watched = Watched {
+            client_id: format!("{group_id}-{}", settings.instance),
+            group_id,
+            topics: inputs.keys().cloned().collect(),
+        };
+        let watch = unread::watch(admin.clone(), watched, Arc::clone(&state), stop.clone());
+        drop(tracker.spawn(watch));
+    }
     drop(tracker.spawn(inputs::watch(admin, inputs, Arc::clone(&state), stop.clone())));
 
     let handle = tokio::runtime::Handle::current();

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
@@ -27,7 +27,34 @@ pub(super) struct State {
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
     is_held: AtomicBool,
+    is_rejoin_wanted: AtomicBool,
     halt: OnceLock<String>,
+    restores: Mutex<Vec<Restoring>>,
+}
+
+/// How far the restore of one task is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Restoring {
+    pub(super) sub: String,
+    pub(super) partition: i32,
+    /// Changes restored so far.
+    pub(super) changes: usize,
+    /// Offsets of its changelogs that are still to be read; `None` before that is known.
+    pub(super) left: Option<i64>,
+    /// Why nothing comes at the moment.
+    pub(super) waits: Option<String>,
+}
+
+impl std::fmt::Display for Restoring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { sub, partition, changes, left, waits } = self;
+        write!(f, "{sub} partition {partition}: changes restored {changes}, ")?;
+        match left {
+            Some(left) => write!(f, "offsets left {left}")?,
+            None => f.write_str("offsets left not known yet")?,
+        }
+        waits.as_ref().map_or(Ok(()), |waits| write!(f, "; waits: {waits}"))
+    }
 }
 
 impl State {
@@ -53,6 +80,35 @@ impl State {
     /// Why the stream thread has to stop without committing, if it has to.
     pub(super) fn halted(&self) -> Option<&str> {
         self.halt.get().map(String::as_str)
+    }
+
+    /// The stream thread has to leave its group and join again.
+    pub(super) fn want_rejoin(&self) {
+        self.is_rejoin_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has to, once.
+    pub(super) fn take_rejoin(&self) -> bool {
+        self.is_rejoin_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The restores under way.
+    pub(super) fn restores(&self, restores: Vec<Restoring>) {
+        *self.restores.lock().unwrap_or_else(PoisonError::into_inner) = restores;
+    }
+
+    /// What `/readyz` says while it is not ready; a line for each restore under way.
+    fn unready(&self, paused: &str, metrics: &Metrics) -> String {
+        let restoring = metrics.restoring_tasks.get();
+        let restored = metrics.restore_records_total.get();
+        let first = format!(
+            "joining the group or restoring state{paused}; tasks restoring: {restoring}, changelog \
+             records restored: {restored}"
+        );
+        let restores = self.restores.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> =
+            [first].into_iter().chain(restores.iter().map(Restoring::to_string)).collect();
+        lines.join("\n")
     }
 
     /// An operator's wish: begin nothing new.
@@ -106,16 +162,11 @@ fn watching(server: &Server) -> Routes {
     let readyz = warp::path!("readyz").map(move || {
         let is_ready = state.is_ready.load(Ordering::Relaxed);
         let paused = if state.is_held() { "; paused by an operator" } else { "" };
-        let restoring = counted.restoring_tasks.get();
-        let restored = counted.restore_records_total.get();
         let full = counted.partitions_paused.get();
         let said = if is_ready {
             format!("ready{paused}; partitions that wait for room: {full}")
         } else {
-            format!(
-                "joining the group or restoring state{paused}; tasks restoring: {restoring}, \
-                 changelog records restored: {restored}"
-            )
+            state.unready(paused, &counted)
         };
         text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said)
     });
@@ -228,7 +279,8 @@ fn json(status: StatusCode, said: String) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{STUCK_AFTER_MS, State, percent_decoded};
+    use super::{Restoring, STUCK_AFTER_MS, State, percent_decoded};
+    use crate::metrics::Metrics;
 
     #[test]
     fn stuck_after_a_minute_without_a_round_and_alive_again_with_the_next() {
@@ -240,6 +292,38 @@ mod tests {
         assert!(!state.is_alive(1_000 + STUCK_AFTER_MS));
         state.beat(1_000 + STUCK_AFTER_MS, false);
         assert!(state.is_alive(1_000 + STUCK_AFTER_MS));
+    }
+
+    #[test]
+    fn what_is_not_ready_says_of_each_partition_how_much_is_restored_and_left() {
+        let (state, metrics) = (State::default(), Metrics::new("app").unwrap());
+        metrics.restoring_tasks.set(2);
+        metrics.restore_records_total.inc_by(4_000);
+        let restore = |partition, changes, left, waits: Option<&str>| Restoring {
+            sub: "sum".to_owned(),
+            partition,
+            changes,
+            left,
+            waits: waits.map(str::to_owned),
+        };
+        state.restores(vec![
+            restore(0, 4_000, Some(38_000), None),
+            restore(3, 0, None, Some("the committed offsets are held up by an open transaction")),
+        ]);
+        let said = state.unready("; paused by an operator", &metrics);
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "joining the group or restoring state; paused by an operator; tasks restoring: 2, \
+                 changelog records restored: 4000",
+                "sum partition 0: changes restored 4000, offsets left 38000",
+                "sum partition 3: changes restored 0, offsets left not known yet; waits: the \
+                 committed offsets are held up by an open transaction",
+            ]
+        );
+        state.restores(Vec::new());
+        assert_eq!(state.unready("", &metrics).lines().count(), 1);
     }
 
     #[test]

@@ -3,45 +3,27 @@
 //! The order of it: committed offsets, the changelog's high watermark, then the changelog until the
 //! reader's *position* reaches that (the last records may be markers), and only then the first
 //! input. A changelog without a committed offset, or a committed offset outside what the topic
-//! still holds, stops the application: guessing would lose or repeat money.
+//! still holds, stops the application: guessing would lose or repeat money. An open transaction is
+//! waited for, and one that has lost its end stops the application too.
 
+mod asking;
 mod pace;
+mod reading;
 
-use std::{
-    sync::{Arc, mpsc::SyncSender},
-    time::Duration,
-};
+use std::sync::{Arc, mpsc::SyncSender};
 
-use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
-    message::{BorrowedMessage, Headers as _},
-};
+use rdkafka::{Offset, consumer::Consumer as _, error::KafkaError};
 
 pub(super) use pace::{Pace, Reached};
 
 use super::engine::{Beginning, Owner};
 use crate::{
-    record::{Headers, Position, RawRecord},
-    task::{
-        Saved,
-        commit_point::CommitPoint,
-        restore::{ChangelogError, entries},
-    },
+    task::{Saved, commit_point::CommitPoint, restore::ChangelogError},
     topology::StoreKind,
 };
 
-/// How long one question to the broker may take before it is asked again.
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a question is asked before the restore is given up, and how long between. A broker that
-/// starts may refuse at once what it will answer a minute later: together at least five minutes.
-const ASK_TRIES: u32 = 300;
-const ASK_PAUSE: Duration = Duration::from_secs(1);
-
-/// Changes handed over at once.
-const BATCH: usize = 2_000;
+use asking::{ASK_TIMEOUT, Clients, ask};
+use reading::{Reading, read};
 
 /// What there is to restore.
 pub(super) struct Plan {
@@ -67,8 +49,11 @@ pub(super) struct Restored {
 
 /// What the restoring thread reports.
 pub(super) enum Progress {
-    /// Changes, in order, and how many offsets are still to be read.
+    /// Changes, in order, and how many offsets are still to be read. None now and then while nothing
+    /// comes, to find out whether anybody listens.
     Changes(Owner, Vec<Saved>, i64),
+    /// Nothing comes, for this reason.
+    Waits(Owner, String),
     /// All of it is handed over.
     Done(Owner, Restored),
     /// The directory's state does not fit the changelogs, for this reason.
@@ -80,8 +65,34 @@ pub(super) enum Progress {
 /// Why state cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RestoreError {
-    #[error("Kafka does not answer while state is restored")]
+    #[error("nobody waits for this restore any more")]
+    Unheard,
+    #[error(
+        "Kafka has not answered for minutes while state was restored; see whether its brokers run and \
+         are reached from here, then start again"
+    )]
     Kafka(#[from] KafkaError),
+    #[error(
+        "the committed offsets of group `{group_id}` for {topics} partition {partition} have waited \
+         for an open transaction for longer than brokers let one be open: a transaction has lost its \
+         end; `kafka-transactions.sh find-hanging` names it, and its `abort` ends it \
+         (docs/OPERATIONS.md, \"A transaction is open\"); then start again"
+    )]
+    HeldUp { group_id: String, topics: String, partition: i32 },
+    #[error(
+        "changelog `{changelog}` partition {partition} has been held up at offset {at} by an open \
+         transaction for longer than brokers let one be open: a transaction has lost its end; \
+         `kafka-transactions.sh find-hanging` names it, and its `abort` ends it (docs/OPERATIONS.md, \
+         \"A transaction is open\"); then start again"
+    )]
+    Hanging { changelog: Arc<str>, partition: i32, at: i64 },
+    #[error(
+        "changelog `{changelog}` has {count} partitions, and partition {partition} of the input is read: \
+         the input was given more partitions, so its keys lie elsewhere now and state does not follow \
+         them; begin anew (delete the state directory, the changelogs and the group's offsets, then \
+         `bankstream topology apply`)"
+    )]
+    NoPartition { changelog: Arc<str>, count: usize, partition: i32 },
     #[error(
         "offset {committed} of `{topic}` partition {partition} is committed, but the topic holds \
          {low} to {high}: records were deleted before they were read, or the topic was made anew; \
@@ -139,41 +150,25 @@ pub(super) fn run(plan: &Plan, progress: &SyncSender<Progress>) {
 }
 
 fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, RestoreError> {
-    let partition = plan.owner.partition;
-    let reader = reader(plan, "read_committed")?;
-    // An open transaction hides what others have committed behind it: to readers of committed records a
-    // partition ends in front of it. The end that counts is the real one, which is waited for.
-    let whole = self::reader(plan, "read_uncommitted")?;
-    let starts = starts(&reader, plan)?;
+    let clients = Clients::new(&plan.servers, &plan.group_id)?;
+    let starts = starts(&clients, plan, progress)?;
     check_directory(plan, &starts)?;
     let mut restored = Restored { starts, ends: Vec::new(), left_out: Vec::new() };
     let mut readings = Vec::new();
     for (store, changelog, kind) in &plan.changelogs {
-        let (low, high) = ask(|| whole.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?;
+        let (low, high) = bounds(&clients, changelog, plan.owner.partition)?;
         let kept = plan.beginning.positions.get(*store).copied().flatten();
-        if let Some(kept) = kept {
-            if kept > high {
-                let changelog = Arc::clone(changelog);
-                return Err(RestoreError::ChangelogBehind { changelog, partition, kept, high });
-            }
-            if let Some(why) = stale(plan, changelog, *kind, kept, low, high) {
-                return Ok(Found::Stale(why));
-            }
+        if let Some(kept) = kept
+            && let Some(why) = stale(plan, changelog, *kind, kept, (low, high))?
+        {
+            return Ok(Found::Stale(why));
         }
         restored.ends.push((*store, high));
         let from = kept.unwrap_or(low).max(low);
         if high <= from {
             continue;
         }
-        let missing = plan.inputs.iter().zip(&restored.starts).find(|(_, (_, known))| !known);
-        if let Some((topic, _)) = missing.filter(|_| *kind != StoreKind::Ledger) {
-            return Err(RestoreError::WithoutOffset {
-                changelog: Arc::clone(changelog),
-                group_id: plan.group_id.clone(),
-                topic: Arc::clone(topic),
-                partition,
-            });
-        }
+        check_offsets(plan, changelog, *kind, &restored.starts)?;
         readings.push(Reading {
             store: *store,
             changelog: Arc::clone(changelog),
@@ -189,42 +184,45 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
         behind = behind.saturating_add(reading.high.saturating_sub(reading.from));
     }
     for reading in &readings {
-        if !read(&reader, plan, reading, &mut restored, progress)? {
-            break;
-        }
+        read(&clients, plan, reading, &mut restored, progress)?;
     }
     Ok(Found::Restored(restored))
 }
 
-fn reader(plan: &Plan, isolation: &str) -> Result<BaseConsumer, KafkaError> {
-    ClientConfig::new()
-        .set("bootstrap.servers", &plan.servers)
-        .set("group.id", &plan.group_id)
-        .set("client.id", format!("{}-restore", plan.group_id))
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("isolation.level", isolation)
-        .set("allow.auto.create.topics", "false")
-        .set("fetch.wait.max.ms", "20")
-        .set("fetch.queue.backoff.ms", "5")
-        .create()
+/// Where a changelog begins and ends.
+///
+/// An open transaction hides what others have committed behind it: to readers of committed records a
+/// partition ends in front of it. The end that counts is the real one, which is waited for.
+fn bounds(
+    clients: &Clients,
+    changelog: &Arc<str>,
+    partition: i32,
+) -> Result<(i64, i64), RestoreError> {
+    let metadata = ask(|| clients.whole.fetch_metadata(Some(changelog), ASK_TIMEOUT))?;
+    let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    // A topic that is not known at all may be one that its broker has not told everybody of yet.
+    if count > 0 && usize::try_from(partition).is_ok_and(|partition| partition >= count) {
+        let changelog = Arc::clone(changelog);
+        return Err(RestoreError::NoPartition { changelog, count, partition });
+    }
+    Ok(ask(|| clients.whole.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?)
 }
 
 /// Where each input goes on: its committed offset, or the topic's beginning. The answer is stable: a
 /// transaction that is still open keeps the question waiting.
-fn starts(reader: &BaseConsumer, plan: &Plan) -> Result<Vec<(CommitPoint, bool)>, RestoreError> {
+fn starts(
+    clients: &Clients,
+    plan: &Plan,
+    progress: &SyncSender<Progress>,
+) -> Result<Vec<(CommitPoint, bool)>, RestoreError> {
     let partition = plan.owner.partition;
-    let mut asked = TopicPartitionList::new();
-    for topic in &plan.inputs {
-        asked.add_partition(topic, partition);
-    }
-    let committed = ask(|| reader.committed_offsets(asked.clone(), ASK_TIMEOUT))?;
+    let committed = clients.committed(plan, progress)?;
     let mut starts = Vec::new();
     for topic in &plan.inputs {
         let found = committed.find_partition(topic, partition);
         let offset =
             found.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
-        let (low, high) = ask(|| reader.fetch_watermarks(topic, partition, ASK_TIMEOUT))?;
+        let (low, high) = ask(|| clients.decided.fetch_watermarks(topic, partition, ASK_TIMEOUT))?;
         starts.push(match offset {
             Some(Offset::Offset(committed)) if committed < low || committed > high => {
                 let topic = Arc::clone(topic);
@@ -238,6 +236,23 @@ fn starts(reader: &BaseConsumer, plan: &Plan) -> Result<Vec<(CommitPoint, bool)>
         });
     }
     Ok(starts)
+}
+
+/// State in a changelog needs the offsets it belongs to. An effect ledger is true whatever is committed.
+fn check_offsets(
+    plan: &Plan,
+    changelog: &Arc<str>,
+    kind: StoreKind,
+    starts: &[(CommitPoint, bool)],
+) -> Result<(), RestoreError> {
+    let missing = plan.inputs.iter().zip(starts).find(|(_, (_, is_committed))| !is_committed);
+    let Some((topic, _)) = missing.filter(|_| kind != StoreKind::Ledger) else { return Ok(()) };
+    Err(RestoreError::WithoutOffset {
+        changelog: Arc::clone(changelog),
+        group_id: plan.group_id.clone(),
+        topic: Arc::clone(topic),
+        partition: plan.owner.partition,
+    })
 }
 
 /// A directory may be behind what is committed, and never ahead of it.
@@ -262,132 +277,20 @@ fn check_directory(plan: &Plan, starts: &[(CommitPoint, bool)]) -> Result<(), Re
 /// Why a changelog cannot bring the directory's state up to date, if it cannot.
 fn stale(
     plan: &Plan,
-    changelog: &str,
+    changelog: &Arc<str>,
     kind: StoreKind,
     kept: i64,
-    low: i64,
-    high: i64,
-) -> Option<String> {
+    (low, high): (i64, i64),
+) -> Result<Option<String>, RestoreError> {
+    if kept > high {
+        let (changelog, partition) = (Arc::clone(changelog), plan.owner.partition);
+        return Err(RestoreError::ChangelogBehind { changelog, partition, kept, high });
+    }
     // Ids of a dedupe store are deleted when their time is over; nothing else may be missing.
     if kept < low && !matches!(kind, StoreKind::Seen { .. }) {
-        return Some(format!("changelog `{changelog}` begins at {low}, after {kept}"));
+        return Ok(Some(format!("changelog `{changelog}` begins at {low}, after {kept}")));
     }
-    (plan.beginning.is_old && kept < high).then(|| {
+    Ok((plan.beginning.is_old && kept < high).then(|| {
         format!("the directory is so old that deletions may be gone from changelog `{changelog}`")
-    })
-}
-
-/// One changelog: where from, where to.
-struct Reading {
-    store: usize,
-    changelog: Arc<str>,
-    kind: StoreKind,
-    from: i64,
-    high: i64,
-    /// Offsets of the changelogs that are read after it.
-    behind: i64,
-}
-
-/// Reads a changelog until the reader's position reaches its end; `false` when nobody listens.
-fn read(
-    reader: &BaseConsumer,
-    plan: &Plan,
-    reading: &Reading,
-    restored: &mut Restored,
-    progress: &SyncSender<Progress>,
-) -> Result<bool, RestoreError> {
-    let partition = plan.owner.partition;
-    let Reading { store, changelog, kind, from, high, behind } = reading;
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(changelog, partition, Offset::Offset(*from))?;
-    reader.assign(&list)?;
-    let Restored { starts, left_out, .. } = restored;
-    let is_handled = |source: &Position| {
-        let found = plan.inputs.iter().position(|topic| *topic == source.topic);
-        let start = found.and_then(|input| starts.get(input));
-        start.is_some_and(|(point, _)| point.covers(source.offset))
-    };
-    let mut batch = Vec::new();
-    let mut skipped = std::collections::HashSet::new();
-    let mut is_failing = false;
-    let mut next = *from;
-    let is_heard = loop {
-        let polled = reader.poll(Duration::from_millis(50));
-        let was_failing = std::mem::replace(&mut is_failing, matches!(polled, Some(Err(_))));
-        let is_at_end = match polled {
-            Some(Ok(message)) => {
-                let record = raw(&message, Arc::clone(changelog));
-                entries(&record, *kind, is_handled, |entry| {
-                    if entry.is_committed {
-                        skipped.remove(&entry.key);
-                        batch.push(Saved { store: *store, key: entry.key, value: entry.value });
-                    } else if *kind == StoreKind::State {
-                        skipped.insert(entry.key);
-                    }
-                })?;
-                next = record.position.offset.saturating_add(1);
-                next >= *high
-            }
-            Some(Err(error)) => {
-                // A broker that is away is told of many times a second.
-                if !was_failing {
-                    tracing::warn!(%error, changelog = &**changelog, partition, "restore");
-                }
-                false
-            }
-            None => {
-                // The last records may be markers, which only the position tells of.
-                let position = reader.position()?;
-                let position = position.find_partition(changelog, partition);
-                position.is_some_and(|at| matches!(at.offset(), Offset::Offset(at) if at >= *high))
-            }
-        };
-        if batch.len() >= BATCH || is_at_end {
-            let full = std::mem::take(&mut batch);
-            let left = if is_at_end { 0 } else { high.saturating_sub(next) };
-            let left = left.saturating_add(*behind);
-            if progress.send(Progress::Changes(plan.owner, full, left)).is_err() {
-                break false;
-            }
-        }
-        if is_at_end {
-            break true;
-        }
-    };
-    left_out.extend(skipped.into_iter().map(|key| (*store, key)));
-    reader.unassign()?;
-    Ok(is_heard)
-}
-
-/// A record of its own from one of the client's.
-fn raw(message: &BorrowedMessage<'_>, topic: Arc<str>) -> RawRecord {
-    let mut headers = Headers::new();
-    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-        headers.push(header.key, header.value.unwrap_or_default().to_vec());
-    }
-    RawRecord {
-        position: Position { topic, partition: message.partition(), offset: message.offset() },
-        timestamp: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(|key| key.to_vec().into()),
-        value: message.payload().map(|value| value.to_vec().into()),
-        headers,
-    }
-}
-
-/// Asks until there is an answer; a broker that restarts is waited for.
-fn ask<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    let mut tries = 0;
-    loop {
-        match question() {
-            Err(error) if tries < ASK_TRIES => {
-                if tries == 0 {
-                    tracing::warn!(%error, "restore: asking until there is an answer");
-                }
-                tries += 1;
-                #[expect(clippy::disallowed_methods, reason = "a thread of its own")]
-                std::thread::sleep(ASK_PAUSE);
-            }
-            answer => return answer,
-        }
-    }
+    }))
 }

@@ -18,7 +18,7 @@ use rdkafka::{
 use super::{
     engine::{Engine, Owner},
     group::{Consumer, Group, lock},
-    health::State,
+    health::{Restoring, State},
     positions::Positions,
     queries::{self, Asked},
     restore::{self, Pace, Plan, Progress, Reached, Restored},
@@ -129,6 +129,7 @@ impl StreamThread {
         group_id: String,
     ) -> Self {
         let restores = sync_channel(RESTORED_BATCHES_MAX);
+        state.restores(Vec::new());
         let restoring = BTreeMap::new();
         Self {
             reader,
@@ -180,6 +181,9 @@ impl StreamThread {
 
     fn round(&mut self) {
         self.serve_group();
+        if self.state.take_rejoin() {
+            self.rejoin();
+        }
         let mut failed = Vec::new();
         {
             let mut engine = lock(&self.engine);
@@ -198,12 +202,28 @@ impl StreamThread {
         for error in failed {
             self.fetch_failed(&error);
         }
-        self.begin_restores();
-        self.take_restored();
+        let has_begun = self.begin_restores();
+        if self.take_restored() || has_begun {
+            self.show_restores();
+        }
         let mut engine = lock(&self.engine);
         engine.pump(&self.consumer);
         self.positions.turn(&mut engine, &self.consumer);
         queries::answer_all(&engine, &self.asked);
+    }
+
+    /// Leaves the group and joins it again: its partitions are divided anew. They are revoked in order
+    /// before, as in any rebalance.
+    fn rejoin(&self) {
+        let rejoined = self.consumer.subscription().and_then(|subscribed| {
+            let topics: Vec<_> =
+                subscribed.elements().iter().map(|e| e.topic().to_owned()).collect();
+            self.consumer.unsubscribe();
+            self.consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        if let Err(error) = rejoined {
+            lock(&self.engine).again.get_or_insert(format!("joining the group again: {error}"));
+        }
     }
 
     /// Rebalances and errors; records come through the reader.
@@ -265,8 +285,9 @@ impl StreamThread {
     }
 
     /// Opens the directory of each task that waits for its state, and starts a reader of what is
-    /// missing there.
-    fn begin_restores(&mut self) {
+    /// missing there. Whether one was started.
+    fn begin_restores(&mut self) -> bool {
+        let mut has_begun = false;
         let mut engine = lock(&self.engine);
         for owner in engine.unrestored() {
             if self.restoring.contains_key(&owner) || self.restoring.len() >= RESTORES_MAX {
@@ -279,11 +300,11 @@ impl StreamThread {
                 {
                     // A process that was killed a moment ago may not be quite gone.
                     tracing::info!(%error, "waiting for the state directory");
-                    return;
+                    return has_begun;
                 }
                 Err(error) => {
                     engine.stop("state", &crate::disposition::chain(&error));
-                    return;
+                    return has_begun;
                 }
             };
             let Some(running) = engine.task(owner) else { continue };
@@ -303,16 +324,45 @@ impl StreamThread {
             match spawned {
                 Ok(_) => {
                     self.restoring.insert(owner, Pace::new(engine.now()));
+                    has_begun = true;
                 }
                 Err(error) => engine.stop("restore", &format!("cannot start a thread: {error}")),
             }
         }
         let count = i64::try_from(self.restoring.len()).unwrap_or(i64::MAX);
         engine.environment.metrics.restoring_tasks.set(count);
+        has_begun
     }
 
-    fn take_restored(&mut self) {
+    /// Tells the health server and the metrics how far restores are.
+    fn show_restores(&self) {
+        let mut engine = lock(&self.engine);
+        let topology = Arc::clone(&engine.topology);
+        let remaining = engine.environment.metrics.restore_remaining_records.clone();
+        remaining.reset();
+        let mut shown = Vec::new();
+        for (owner, pace) in &self.restoring {
+            // A partition that has gone is read to the end, for nobody.
+            if engine.task(*owner).is_none() {
+                continue;
+            }
+            let sub = topology.subs.get(owner.sub).map(|sub| sub.name.clone()).unwrap_or_default();
+            let partition = owner.partition;
+            let (changes, left) = (pace.changes(), pace.left());
+            if let Some(left) = left {
+                remaining.with_label_values(&[&*sub, &partition.to_string()]).set(left);
+            }
+            let waits = pace.waits().map(str::to_owned);
+            shown.push(Restoring { sub, partition, changes, left, waits });
+        }
+        self.state.restores(shown);
+    }
+
+    /// Takes what restores report. Whether one did.
+    fn take_restored(&mut self) -> bool {
+        let mut has_report = false;
         while let Ok(report) = self.restores.1.try_recv() {
+            has_report = true;
             let mut engine = lock(&self.engine);
             match report {
                 Progress::Changes(owner, changes, left) => {
@@ -330,6 +380,11 @@ impl StreamThread {
                         for Saved { store, key, value } in changes {
                             running.task.restore(store, key, value);
                         }
+                    }
+                }
+                Progress::Waits(owner, reason) => {
+                    if let Some(pace) = self.restoring.get_mut(&owner) {
+                        pace.wait(reason);
                     }
                 }
                 Progress::Done(owner, restored) => {
@@ -352,6 +407,7 @@ impl StreamThread {
                 }
             }
         }
+        has_report
     }
 
     /// A task has its state. Where nothing is committed yet, the start is, before the first record

@@ -159,8 +159,6 @@ impl TestDriver {
         key: &K,
         value: &V,
     ) -> Result<(), DriverError> {
-        let schema = keep(V::get_schema());
-    ) -> Result<(), DriverError> {
         self.pipe_at(topic, key, value, self.now)
     }
 
@@ -171,6 +169,8 @@ impl TestDriver {
         key: &K,
         value: &V,
         timestamp: Timestamp,
+    ) -> Result<(), DriverError> {
+        let schema = keep(V::get_schema());
         let id = self.schemas.pin(topic, schema).map_err(text)?;
         let value = Encoder::new(id, schema).and_then(|mut e| e.encode(value)).map_err(text)?;
         self.put(topic, Some(key.encode()), Some(value), timestamp, Headers::new());

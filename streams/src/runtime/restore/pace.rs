@@ -1,4 +1,4 @@
-//! What the log says of a restore while it lasts.
+//! How far a restore is, for the log, the metrics and `/readyz`.
 
 use crate::record::Timestamp;
 
@@ -11,6 +11,8 @@ pub(in crate::runtime) struct Pace {
     began_at: Timestamp,
     said_at: Timestamp,
     changes: usize,
+    left: Option<i64>,
+    waits: Option<String>,
 }
 
 /// How far it is.
@@ -26,7 +28,27 @@ pub(in crate::runtime) struct Reached {
 
 impl Pace {
     pub(in crate::runtime) fn new(now: Timestamp) -> Self {
-        Self { began_at: now, said_at: now, changes: 0 }
+        Self { began_at: now, said_at: now, changes: 0, left: None, waits: None }
+    }
+
+    /// Changes restored so far.
+    pub(in crate::runtime) fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// Offsets that are still to be read; `None` before that is known.
+    pub(in crate::runtime) fn left(&self) -> Option<i64> {
+        self.left
+    }
+
+    /// Why nothing comes at the moment, if nothing does.
+    pub(in crate::runtime) fn waits(&self) -> Option<&str> {
+        self.waits.as_deref()
+    }
+
+    /// Nothing comes, for this reason; until more does.
+    pub(in crate::runtime) fn wait(&mut self, reason: String) {
+        self.waits = Some(reason);
     }
 
     /// So many changes more are restored. How far that is, when it is time to say so.
@@ -37,6 +59,7 @@ impl Pace {
         now: Timestamp,
     ) -> Option<Reached> {
         self.changes = self.changes.saturating_add(changes);
+        (self.left, self.waits) = (Some(left), None);
         // A clock that stepped back says it at once and goes on from there.
         if (self.said_at..self.said_at.saturating_add(SAY_EVERY_MS)).contains(&now) {
             return None;
@@ -61,5 +84,15 @@ mod tests {
         assert_eq!(pace.more(2_000, 3_000, 10_999), None);
         let reached = Reached { changes: 10_000, left: 1_000, seconds: 10 };
         assert_eq!(pace.more(2_000, 1_000, 11_000), Some(reached));
+    }
+
+    #[test]
+    fn a_restore_that_waits_says_why_until_it_goes_on() {
+        let mut pace = Pace::new(1_000);
+        assert_eq!((pace.changes(), pace.left(), pace.waits()), (0, None, None));
+        pace.wait("an open transaction".to_owned());
+        assert_eq!(pace.waits(), Some("an open transaction"));
+        pace.more(2_000, 9_000, 1_500);
+        assert_eq!((pace.changes(), pace.left(), pace.waits()), (2_000, Some(9_000), None));
     }
 }
