@@ -21,6 +21,8 @@ mod ingress_retention;
 #[cfg(test)]
 mod ingress_secrets;
 #[cfg(test)]
+mod ingress_slow;
+#[cfg(test)]
 mod ingress_twice;
 #[cfg(test)]
 mod kill9;

@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::clock::Stopwatch;
-use crate::testing::{TestIngress, up_body};
+use crate::testing::{BODY_BYTES_MAX, TestIngress, up_body, up_signature};
 
 /// A log that a test can read.
 #[derive(Clone, Default)]
@@ -53,6 +53,41 @@ async fn scanners_get_404_without_a_line_in_the_log() {
     assert_eq!(log.lines(), 0);
     assert_eq!(ingress.post_up("another secret", &up_body("e-1", None)).await.status, 401);
     assert_eq!(log.lines(), 1, "a rejection at a door is logged");
+}
+
+#[tokio::test]
+async fn nothing_of_a_body_a_signature_or_a_secret_is_logged_at_any_level() {
+    const MARK: &str = "marked-0123456789";
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let ingress = TestIngress::start().await;
+    let body = up_body("e-1", None).replacen('{', &format!("{{\"note\":\"{MARK}\","), 1);
+    let other = body.replacen("note", "text", 1);
+    let long = format!("{body}{}", MARK.repeat(BODY_BYTES_MAX));
+    for (secret, body, status) in [
+        ("up", &body, 200),
+        ("up", &body, 200),
+        ("up", &other, 401),
+        ("up", &MARK.to_owned(), 401),
+        ("another secret", &body, 401),
+        ("up", &long, 413),
+    ] {
+        assert_eq!(ingress.post_up(secret, body).await.status, status, "{secret} {body}");
+    }
+    let malformed = [("X-Up-Authenticity-Signature", MARK)];
+    let malformed = ingress.request("POST", "/webhooks/up", &malformed, body.as_bytes()).await;
+    assert_eq!(malformed.status, 401);
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(said.contains("webhook rejected"), "{said}");
+    for hidden in
+        [MARK, "another secret", &up_signature("up", &body), &up_signature("another secret", &body)]
+    {
+        assert!(!said.contains(hidden), "`{hidden}` is in {said}");
+    }
 }
 
 #[tokio::test]
