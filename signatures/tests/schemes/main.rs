@@ -4,5 +4,6 @@
 
 mod adyen;
 mod mutations;
+mod objects;
 mod rows;
 mod table;
