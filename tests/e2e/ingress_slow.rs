@@ -16,7 +16,7 @@ const SLOW: usize = 400;
 const BYTE_EVERY: Duration = Duration::from_millis(200);
 const SENDERS: usize = 4;
 const EVENTS: usize = 300;
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 const HEAD: &[u8] = b"POST /webhooks/up HTTP/1.1\r\nhost: a\r\nx-slow: ";
 const HEAD_OF_BODY: &[u8] =
