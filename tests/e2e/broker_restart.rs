@@ -1,9 +1,10 @@
-//! Kafka goes and comes back under load: what was answered 200 is on the topic, all else got 503.
+//! Kafka goes and comes back under load, by a crash and in order: what was answered 200 is on the topic,
+//! all else got 503, and no decision is there twice.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use harness::{Load, Pipeline, Setup, Size, wait_until};
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
@@ -12,9 +13,13 @@ use tokio::task::JoinSet;
 const SENDERS: usize = 8;
 /// Answers of one kind before the next step.
 const ANSWERS: usize = 60;
-/// Refusals before Kafka comes back. The ingress takes ten seconds for each, so this outage is
-/// longer than the ten seconds after which a group gives up a silent member.
+/// Refusals before Kafka comes back from a crash. The ingress takes ten seconds for each, so this
+/// outage is longer than the ten seconds after which a group gives up a silent member.
 const REFUSALS: usize = 3 * SENDERS;
+/// What the bank does while Kafka goes in order, in steps a second and seconds, and how much of it is
+/// enriched before that.
+const DAY: (u32, u64) = (15, 4);
+const EVENTS_BEFORE: u64 = 15;
 /// Longer than the ingress waits for Kafka, several times.
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -46,6 +51,43 @@ async fn grows(what: &str, counter: &AtomicUsize, by: usize) -> anyhow::Result<(
     wait_until(what, DEADLINE, async || Ok(counter.load(Ordering::Relaxed) >= goal)).await
 }
 
+/// Kafka is killed under all programs.
+async fn crash(pipeline: &mut Pipeline, score: &Score) -> anyhow::Result<()> {
+    let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+    kafka.kill().await?;
+    grows("refused webhooks", &score.unavailable, REFUSALS).await?;
+    let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+    Ok(kafka.start().await?)
+}
+
+/// Kafka stops in order, as for an upgrade: those who write in transactions first. A broker that stops
+/// as the only one may call a transaction complete without having written its markers, and whoever waits
+/// for them then waits without end (`docs/OPERATIONS.md`, a transaction is open).
+async fn stop_in_order(pipeline: &mut Pipeline, score: &Score) -> anyhow::Result<()> {
+    pipeline.bank.run_day(DAY.0, DAY.1).await?;
+    let goal = pipeline.watch.totals().enriched + EVENTS_BEFORE;
+    wait_until("events of the bank", DEADLINE, async || {
+        Ok(pipeline.watch.totals().enriched >= goal)
+    })
+    .await?;
+    for processor in &mut pipeline.processors {
+        let ended = processor.terminate().await?;
+        ensure!(ended.is_some_and(|status| status.success()), "it ended with {ended:?}");
+    }
+    let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+    kafka.stop().await?;
+    grows("refused webhooks", &score.unavailable, SENDERS).await?;
+    let kafka = pipeline.platform.kafka().context("no local Kafka")?;
+    kafka.start().await?;
+    for processor in &mut pipeline.processors {
+        processor.spawn()?;
+    }
+    for processor in &mut pipeline.processors {
+        processor.until_ready().await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyhow::Result<()> {
     let mut pipeline = Pipeline::start("broker_restart", Setup::default()).await?;
@@ -55,21 +97,12 @@ async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyho
     for _ in 0..SENDERS {
         senders.spawn(send_until_told(load.clone(), Arc::clone(&score)));
     }
-    for round in 0..Size::of_this_run().rounds {
+    for _ in 0..Size::of_this_run().rounds {
         grows("accepted webhooks", &score.accepted, ANSWERS).await?;
-        let kafka = pipeline.platform.kafka().context("no local Kafka")?;
-        // In turns a crash and an orderly stop. The crash comes first: a broker that stops in order as
-        // the only one may call a transaction complete without having written its markers, and whoever
-        // waits for them then waits without end (`docs/OPERATIONS.md`, a transaction is open).
-        if round % 2 == 0 {
-            kafka.kill().await?;
-        } else {
-            kafka.stop().await?;
-        }
-        grows("refused webhooks", &score.unavailable, REFUSALS).await?;
-        let kafka = pipeline.platform.kafka().context("no local Kafka")?;
-        kafka.start().await?;
-        grows("accepted webhooks after the restart", &score.accepted, ANSWERS).await?;
+        crash(&mut pipeline, &score).await?;
+        grows("accepted webhooks after the crash", &score.accepted, ANSWERS).await?;
+        stop_in_order(&mut pipeline, &score).await?;
+        grows("accepted webhooks after the stop", &score.accepted, ANSWERS).await?;
     }
     score.stop.store(true, Ordering::Relaxed);
     let mut answers = Vec::new();
@@ -90,8 +123,12 @@ async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyho
     })
     .await?;
     // And the processors go on, too.
-    pipeline.bank.run_day(15, 4).await?;
+    pipeline.bank.run_day(DAY.0, DAY.1).await?;
     let summary = pipeline.at_rest(None).await?;
     assert!(summary.accounts.iter().all(|account| account.unexplained == 0), "{summary:#?}");
+    assert!(summary.events > 0 && summary.enriched > 0, "the bank did nothing: {summary:#?}");
+    assert_eq!((summary.lag, summary.dead_letters), (0, 0), "{summary:#?}");
+    let totals = pipeline.watch.totals();
+    assert_eq!(totals.repeated(), Vec::<&str>::new(), "decisions that are there twice");
     pipeline.stop().await
 }
