@@ -33,7 +33,7 @@ pub use sender::{ProduceError, Sender};
 pub use settings::{AlterError, alter_topic_settings};
 pub use topic_ids::{TopicId, TopicIds, topic_ids};
 pub use transaction::{
-    Kind, TransactionError, abort, begin, commit_transaction, init, pump, send_offsets,
+    Kind, TransactionError, abort, begin, commit_transaction, dispatch, init, pump, send_offsets,
 };
 
 /// Milliseconds for a call of the library; too long a time is the longest.

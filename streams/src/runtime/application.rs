@@ -133,9 +133,11 @@ impl Application {
         self
     }
 
-    /// How often offsets, or transactions, are committed, from one to the next. Unless set: 100 ms
+    /// The longest time from one commit of offsets, or of a transaction, to the next. Unless set: 100 ms
     /// exactly once, as nobody sees an output before; 1 s at least once, as outputs do not wait and
-    /// each commit holds the thread for some milliseconds.
+    /// each commit holds the thread for some milliseconds. A transaction is committed earlier when the
+    /// thread has time for it, at most four times in an interval
+    /// (`docs/adr/0012-commit-at-leisure.md`).
     #[must_use]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.settings.commit_interval = Some(interval);

@@ -44,7 +44,7 @@ pub struct StreamsArgs {
     /// Where to serve /livez, /readyz and /metrics; port 0 takes a free one.
     #[arg(long, env = "BANKSTREAM_HTTP_LISTEN", default_value = "127.0.0.1:0")]
     pub http_listen: SocketAddr,
-    /// How often offsets are committed; the profile's interval when absent ("100ms").
+    /// Longest time from one commit to the next; the profile's interval when absent ("100ms").
     #[arg(long, env = "BANKSTREAM_COMMIT_INTERVAL", value_parser = duration)]
     pub commit_interval: Option<Duration>,
     /// How long work under way may take to finish at shutdown or when partitions move ("10s").

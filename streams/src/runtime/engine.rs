@@ -281,20 +281,25 @@ impl Engine {
         self.pauses.extend(topics.into_iter().map(|topic| (topic, owner.partition, false)));
     }
 
+    /// The thread has waited for records from `since` to `until`.
+    pub(super) fn rested(&mut self, since: Timestamp, until: Timestamp) {
+        self.transaction.rested(until.saturating_sub(since));
+    }
+
     /// How long the thread may sleep in its consumer.
     pub(super) fn rest(&self) -> Duration {
         const BUSY: Duration = Duration::from_millis(1);
         const IDLE: Duration = Duration::from_millis(100);
         let is_waiting =
             |running: &Running| !running.is_restored || running.task.waits_for_broker();
-        let is_committing = self.transaction.next_at().is_none();
-        if is_committing || !self.unsent.is_empty() || self.tasks.values().any(is_waiting) {
+        let now = self.now();
+        let next_at = self.transaction.next_at(now);
+        if next_at.is_none() || !self.unsent.is_empty() || self.tasks.values().any(is_waiting) {
             return BUSY;
         }
-        let now = self.now();
         let tasks = self.tasks.values().map(|running| &running.task);
         let is_dirty = tasks.clone().any(|task| task.is_transactional() && task.is_dirty());
-        let commit = self.transaction.next_at().filter(|_| is_dirty);
+        let commit = next_at.filter(|_| is_dirty);
         let wakeup = tasks.filter_map(Task::next_wakeup).chain(commit).min();
         let until = wakeup.map_or(i64::MAX, |at| at.saturating_sub(now).max(1));
         Duration::from_millis(u64::try_from(until).unwrap_or(1)).min(IDLE)

@@ -199,6 +199,10 @@ impl Transactional for Transactions<'_> {
         native::begin(self.producer.sender.producer()).map_err(told)
     }
 
+    fn dispatch(&mut self) {
+        native::dispatch(self.producer.sender.producer());
+    }
+
     fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError> {
         let list = list(offsets).map_err(|error| TransactionError {
             kind: ErrorKind::Other,

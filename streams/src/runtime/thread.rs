@@ -189,6 +189,7 @@ impl StreamThread {
             let mut engine = lock(&self.engine);
             engine.hold_work(self.state.is_held());
             let wait = engine.rest();
+            let waits_since = engine.now();
             // Records come in a burst after the wait, so the time is taken for each batch anew.
             let mut now = None;
             self.reader.read(wait, |fetched| match fetched {
@@ -198,6 +199,8 @@ impl StreamThread {
                 }
                 Err(error) => failed.push(error),
             });
+            let waited_until = now.unwrap_or_else(|| engine.now());
+            engine.rested(waits_since, waited_until);
         }
         for error in failed {
             self.fetch_failed(&error);

@@ -26,6 +26,11 @@ impl Task {
         self.commit_points()
     }
 
+    /// Sends the changes that would wait for the commit.
+    pub(crate) fn send_waiting_changes(&mut self) {
+        self.send_changes(self.changes.len());
+    }
+
     /// The transaction is committed, with the points that `prepare` gave.
     pub(crate) fn transaction_committed(&mut self, points: Vec<(usize, CommitPoint)>) {
         self.is_held = false;

@@ -6,7 +6,11 @@
 //! call is made again; another one would conflict). Each call is short, so that the thread goes on
 //! polling its consumer while a broker does not answer.
 
+mod leisure;
+
 use std::sync::Arc;
+
+use leisure::Leisure;
 
 use super::{SENDS_MAX, Task, commit_point::CommitPoint};
 use crate::record::Timestamp;
@@ -39,6 +43,8 @@ pub(crate) type Offsets = Vec<(Arc<str>, i32, CommitPoint)>;
 pub(crate) trait Transactional {
     /// Begins one. Local: no broker is asked.
     fn begin(&mut self) -> Result<(), TransactionError>;
+    /// Has everything handed over leave now; does not wait for answers.
+    fn dispatch(&mut self);
     /// Adds the offsets.
     fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError>;
     /// Commits, after everything sent has arrived.
@@ -81,12 +87,27 @@ pub(crate) enum Progress {
 pub(crate) struct Transaction {
     interval_ms: i64,
     at: Timestamp,
+    leisure: Leisure,
+    /// Changes that would wait for the commit have been sent once in this one.
+    has_spread: bool,
     phase: Phase,
 }
 
 impl Transaction {
     pub(crate) fn new(interval_ms: i64, now: Timestamp) -> Self {
-        Self { interval_ms, at: now.saturating_add(interval_ms), phase: Phase::Idle }
+        let at = now.saturating_add(interval_ms);
+        let leisure = Leisure::new(interval_ms, now);
+        Self { interval_ms, at, leisure, has_spread: false, phase: Phase::Idle }
+    }
+
+    /// The thread has waited this long for records.
+    pub(crate) fn rested(&mut self, ms: i64) {
+        self.leisure.rested(ms);
+    }
+
+    /// After `Progress::Committed`, with the time at which it was known.
+    pub(crate) fn committed(&mut self, now: Timestamp) {
+        self.leisure.committed(now);
     }
 
     /// Commits with the next step rather than at the next interval.
@@ -111,9 +132,14 @@ impl Transaction {
         matches!(self.phase, Phase::Idle)
     }
 
-    /// When it is committed next, while it is open or may be opened.
-    pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        matches!(self.phase, Phase::Idle | Phase::Open).then_some(self.at)
+    /// When it has something to do next, while it is open or may be opened.
+    pub(crate) fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Idle => Some(self.at),
+            Phase::Open if self.has_spread => Some(self.at.min(self.leisure.commit_at(now))),
+            Phase::Open => Some(self.at.min(self.leisure.spread_at())),
+            Phase::Prepared(..) | Phase::Offsets(_) | Phase::Aborting => None,
+        }
     }
 
     /// Before the first record of a transaction is sent.
@@ -123,6 +149,7 @@ impl Transaction {
     ) -> Result<(), TransactionError> {
         if matches!(self.phase, Phase::Idle) {
             producer.begin()?;
+            self.has_spread = false;
             self.phase = Phase::Open;
         }
         Ok(())
@@ -140,6 +167,7 @@ impl Transaction {
         if self.at > now.saturating_add(self.interval_ms) {
             // The clock stepped back.
             self.at = now;
+            self.leisure = Leisure::new(self.interval_ms, now);
         }
         let is_abort_wanted = tasks.iter().any(|task| task.is_abort_wanted());
         if is_abort_wanted && !self.is_idle() {
@@ -151,10 +179,11 @@ impl Transaction {
                 if self.is_due(tasks, now) {
                     self.prepare(tasks, producer, now)
                 } else {
-                    Progress::Waiting
+                    self.spread(tasks, now)
                 }
             }
             Phase::Prepared(points, offsets) if is_handed_over => {
+                producer.dispatch();
                 let sent =
                     if offsets.is_empty() { Ok(()) } else { producer.send_offsets(&offsets) };
                 match sent {
@@ -188,7 +217,23 @@ impl Transaction {
 
     fn is_due(&self, tasks: &[&mut Task], now: Timestamp) -> bool {
         let is_full = tasks.iter().any(|task| task.sends_len() >= SENDS_MAX / 2);
-        (now >= self.at || is_full) && tasks.iter().any(|task| task.is_dirty())
+        // Without outputs or changes nobody waits for it: offsets alone have time.
+        let is_at_leisure = matches!(self.phase, Phase::Open) && now >= self.leisure.commit_at(now);
+        (now >= self.at || is_full || is_at_leisure) && tasks.iter().any(|task| task.is_dirty())
+    }
+
+    /// Sends once in a transaction what would wait for its end. The broker checks with the coordinator
+    /// before it takes the first batch for a partition; now nobody waits for that.
+    fn spread(&mut self, tasks: &mut [&mut Task], now: Timestamp) -> Progress {
+        let is_open = matches!(self.phase, Phase::Open);
+        if !is_open || self.has_spread || now < self.leisure.spread_at() {
+            return Progress::Waiting;
+        }
+        self.has_spread = true;
+        for task in tasks.iter_mut() {
+            task.send_waiting_changes();
+        }
+        Progress::HandOver
     }
 
     fn prepare(
@@ -203,6 +248,7 @@ impl Transaction {
         }
         // From one commit to the next, however long it takes: what is sent meanwhile has waited too.
         self.at = now.saturating_add(self.interval_ms);
+        self.leisure.prepared(now);
         let mut points = Vec::new();
         let mut offsets = Vec::new();
         for task in tasks.iter_mut() {

@@ -81,6 +81,8 @@ impl Transactional for Open {
         Ok(())
     }
 
+    fn dispatch(&mut self) {}
+
     fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError> {
         self.offsets.clone_from(offsets);
         Ok(())
@@ -466,7 +468,7 @@ impl TestDriver {
         let mut tasks: Vec<&mut Task> = tasks.filter(|task| task.is_transactional()).collect();
         match self.transaction.step(&mut tasks, &mut self.open, true, self.now) {
             // A commit that was refused is aborted with the next step.
-            Progress::Waiting => self.transaction.next_at().is_none(),
+            Progress::Waiting => self.transaction.next_at(self.now).is_none(),
             Progress::HandOver => {
                 // What the tasks sent last is taken up before the next step.
                 for index in 0..self.tasks.len() {

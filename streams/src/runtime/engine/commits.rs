@@ -70,6 +70,8 @@ impl Engine {
                     }
                 }
                 Progress::Committed => {
+                    let now = self.now();
+                    self.transaction.committed(now);
                     self.environment.metrics.commit_total.inc();
                     self.membership = consumer.group_metadata();
                     self.carry_out_all();

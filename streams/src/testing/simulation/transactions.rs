@@ -45,6 +45,8 @@ impl Transactional for Producer<'_> {
         Ok(())
     }
 
+    fn dispatch(&mut self) {}
+
     fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError> {
         self.weather()?;
         self.open.offsets.clone_from(offsets);
