@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use schemas::topics;
-use signatures::source::SourceConfig;
+use signatures::Part;
+use signatures::source::{Place, SourceConfig};
 use streams::topology_file::{
     Error, Finding, Findings, Profile, RECORD_OVERHEAD_BYTES, Retention, Severity, TopologyFile,
     format_duration,
@@ -95,8 +96,26 @@ fn check_sources(file: &TopologyFile) -> Vec<Finding> {
             }
         }
     }
+    findings.extend(sources.iter().filter_map(|source| check_replay(file, source)));
     findings.extend(check_raw_retention(file, &sources));
     findings
+}
+
+/// A repeated request is known by its event's id, and refused by its time: one of both must be signed.
+fn check_replay(file: &TopologyFile, source: &SourceConfig) -> Option<Finding> {
+    let Place::Header(id) = &source.event.id else { return None };
+    let scheme = &source.scheme;
+    let is_signed = |part: &Part| {
+        matches!(part, Part::Header(name) if *name == **id) || *part == Part::SignedHeaders
+    };
+    if scheme.freshness.is_some() || scheme.signed.iter().any(is_signed) {
+        return None;
+    }
+    let message = format!(
+        "events are known by the header `{id}`, which is not signed, and neither is a time: whoever has a \
+         copy of a request can send it again under another id; take the id from the body if it has one"
+    );
+    Some(file.finding(Severity::Warning, &format!("sources.{}", source.name), message))
 }
 
 /// A restarted ingress rebuilds what it has seen from the raw topic.
@@ -178,6 +197,24 @@ session_timeout = "10s"
             "topology.toml:4: topics.\"bank.webhooks.received.v1\".retention: 6d is shorter than \
              the 7d for which events of source `up` are remembered"
         );
+    }
+
+    #[test]
+    fn a_source_whose_requests_can_be_sent_again_under_another_id_is_found() {
+        let warns = |preset: &str| {
+            let preset = format!("preset = \"{preset}\"");
+            let found = findings("preset = \"up\"", &preset);
+            assert!(
+                found.is_empty() || found.contains("which is not signed, and neither is a time")
+            );
+            !found.is_empty()
+        };
+        for preset in ["github", "modern-treasury", "wise", "convoy"] {
+            assert!(warns(preset), "{preset}");
+        }
+        for preset in ["up", "stripe", "demoz", "standard-webhooks", "gocardless", "starling"] {
+            assert!(!warns(preset), "{preset}");
+        }
     }
 
     #[test]
