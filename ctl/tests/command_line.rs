@@ -234,6 +234,11 @@ fn verify_judges_and_explains_a_partner_s_own_scheme() {
     let other = "0".repeat(64);
     let accepted = verify(&format!("1772501000.{other},{right}"), &[]);
     assert_eq!(code(&accepted), 0, "{}", text(&accepted.stdout));
+    // a key that is given takes the place of the source's own
+    let candidate = ["--json", "--secret-env", "UP_WEBHOOK_SECRET"];
+    let accepted = verify(&format!("1772501000.{right}"), &candidate);
+    assert_eq!(code(&accepted), 0, "{}", text(&accepted.stderr));
+    assert!(text(&accepted.stdout).contains(r#""known_keys":["UP_WEBHOOK_SECRET"]"#));
     let late = verify(&format!("1772501001.{right}"), &[]);
     assert_eq!(code(&late), 1);
     let said = text(&late.stdout);

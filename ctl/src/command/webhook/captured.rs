@@ -38,7 +38,7 @@ pub(super) struct Args {
     source: Option<String>,
     /// With --explain: judge it with the secret in this variable instead, such as one that the provider
     /// may have rotated to; several times for several.
-    #[arg(long, value_name = "VAR", requires = "explain", conflicts_with = "source")]
+    #[arg(long, value_name = "VAR", requires = "explain")]
     secret_env: Vec<String>,
     /// With --explain: as of now, not of the time it came.
     #[arg(long, requires = "explain")]
@@ -81,7 +81,10 @@ fn lines(file: &Path) -> anyhow::Result<Vec<Entry>> {
         })?
         .len();
     anyhow::ensure!(length <= FILE_BYTES_MAX, "{shown} is no capture file: {length} bytes");
-    let text = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
+    let mut text = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
+    // what stands behind the last line break is being written
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
+    text.truncate(whole);
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     (1..)
         .zip(lines)
@@ -119,14 +122,8 @@ fn explain(entry: &Entry, args: &Args, shared: &Shared) -> anyhow::Result<ExitCo
         std::fs::write(path, &body)
             .with_context(|| format!("writing the body to {}", path.display()))?;
     }
-    let mut words: Vec<OsString> = vec!["verify".into()];
-    if args.secret_env.is_empty() {
-        let source = args.source.as_deref().unwrap_or(&entry.kept.source);
-        words.extend(["--source".into(), source.into()]);
-    } else {
-        words.extend(["--scheme".into(), entry.kept.scheme.clone().into()]);
-        words.extend(["--path".into(), entry.kept.path.clone().into()]);
-    }
+    let source = args.source.as_deref().unwrap_or(&entry.kept.source);
+    let mut words: Vec<OsString> = vec!["verify".into(), "--source".into(), source.into()];
     for variable in &args.secret_env {
         words.extend(["--secret-env".into(), variable.into()]);
     }

@@ -26,21 +26,22 @@ const USAGE: u8 = 2;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("by").required(true).args(["source", "scheme"])))]
 pub(super) struct Args {
-    /// A declared source: its scheme, its secrets, and where its events have their id.
+    /// A declared source: its scheme, its secrets (or the keys that are given), and where its events
+    /// have their id.
     #[arg(long)]
     source: Option<String>,
     /// A scheme by name, with keys from --secret-env, --public-key and --jwks.
     #[arg(long, value_parser = Scheme::NAMES)]
     scheme: Option<String>,
     /// A variable with an active secret; several times for several.
-    #[arg(long, value_name = "VAR", conflicts_with = "source")]
+    #[arg(long, value_name = "VAR")]
     secret_env: Vec<String>,
     /// File with a public key: PEM, a PEM certificate chain, a JWK or `whpk_...`; several times for
     /// several.
-    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    #[arg(long, value_name = "FILE")]
     public_key: Vec<PathBuf>,
     /// File with a set of public keys (JWKS); several times for several.
-    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    #[arg(long, value_name = "FILE")]
     jwks: Vec<PathBuf>,
     /// A parameter of the scheme, such as `mode=advanced` (convoy) or `webhook_id=...` (paypal).
     #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "source")]
@@ -92,7 +93,8 @@ fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Judged> {
     let now = args.at.map_or_else(|| SystemClock.now(), jiff::Timestamp::as_millisecond);
     let source = args.source.as_ref().map(|name| declaration::source(shared, name)).transpose()?;
     let (verifier, secrets) = match &source {
-        None => by_scheme(args)?,
+        None => with_keys(by_name(args)?, args)?,
+        Some(source) if args.gives_keys() => with_keys(source.scheme.clone(), args)?,
         Some(source) => {
             (source.verifier(&Environment)?, source.load_secrets(&Environment).unwrap_or_default())
         }
@@ -110,7 +112,20 @@ fn judge(args: &Args, shared: &Shared) -> anyhow::Result<Judged> {
     Ok(Judged { explanation, guesses, difference: difference(args, &body)? })
 }
 
-fn by_scheme(args: &Args) -> anyhow::Result<(Verifier, Vec<(String, Secret)>)> {
+impl Args {
+    fn gives_keys(&self) -> bool {
+        !(self.secret_env.is_empty() && self.public_key.is_empty() && self.jwks.is_empty())
+    }
+}
+
+fn with_keys(scheme: Scheme, args: &Args) -> anyhow::Result<(Verifier, Vec<(String, Secret)>)> {
+    let secrets = secrets(args)?;
+    let verifier = Verifier::new(scheme, secrets.clone()).context("reading the keys")?;
+    Ok((verifier, secrets))
+}
+
+/// A built-in scheme with its parameters.
+fn by_name(args: &Args) -> anyhow::Result<Scheme> {
     let name = args.scheme.as_deref().unwrap_or_default();
     let mut scheme = Scheme::by_name(name).with_context(|| format!("no scheme `{name}`"))?;
     for param in &args.params {
@@ -131,9 +146,7 @@ fn by_scheme(args: &Args) -> anyhow::Result<(Verifier, Vec<(String, Secret)>)> {
             "scheme `{name}` signs a `{missing}` that is not in the request: give {flag} {value}"
         );
     }
-    let secrets = secrets(args)?;
-    let verifier = Verifier::new(scheme, secrets.clone()).context("reading the keys")?;
-    Ok((verifier, secrets))
+    Ok(scheme)
 }
 
 fn secrets(args: &Args) -> anyhow::Result<Vec<(String, Secret)>> {

@@ -105,3 +105,65 @@ async fn an_entry_is_judged_again_with_the_secrets_of_the_declaration() {
     check("two", ExitCode::FAILURE).await;
     check("one", ExitCode::SUCCESS).await;
 }
+
+/// The scheme is one of the declaration's, which has no other name.
+#[tokio::test]
+async fn an_entry_of_a_partner_is_judged_with_a_secret_that_may_be_the_new_one() {
+    // what cargo sets for every test, as the name of a variable and as a secret
+    let (variable, candidate) = ("CARGO_PKG_NAME", env!("CARGO_PKG_NAME"));
+    let folder = tempfile::tempdir().unwrap();
+    let topology = folder.path().join("topology.toml");
+    let file = folder.path().join("rejected.jsonl");
+    let declared = r#"
+        [topics]
+        [apps]
+        [profiles]
+        [sources.partner]
+        preset = "free"
+        path = "/webhooks/partner"
+        secrets = [{ id = "current", env = "CARGO_PKG_VERSION" }]
+        scheme = { header = "x-up-authenticity-signature", signed = "{body}", algorithm = "hmac-sha256" }
+        event = { id = "/id", kind = "/kind" }
+    "#;
+    std::fs::write(&topology, declared).unwrap();
+    let line = kept(r#"{"id":"e-1","kind":"paid"}"#, "");
+    let of = |secret: &str| {
+        let headers =
+            sign(&Scheme::up(), &Secret::new(secret).unwrap(), br#"{"id":"e-1","kind":"paid"}"#, 0);
+        headers[0].value.clone()
+    };
+    let line = line.replace(&of("one"), &of(candidate)).replace(r#":"up""#, r#":"partner""#);
+    std::fs::write(&file, line + "\n").unwrap();
+    let words = ["".as_ref(), "--topology-file".as_ref(), topology.as_os_str(), "--json".as_ref()];
+    let shared = Given::try_parse_from(words).unwrap().shared;
+    let judge = async |secret_env: &[&str]| {
+        let args = Args {
+            file: Some(file.clone()),
+            topic: false,
+            explain: Some(1),
+            source: None,
+            secret_env: secret_env.iter().map(|&name| name.to_owned()).collect(),
+            now: false,
+            known_good: None,
+            body_to: None,
+        };
+        run(&args, &shared).await.unwrap()
+    };
+    assert_eq!(judge(&[]).await, ExitCode::FAILURE);
+    assert_eq!(judge(&[variable]).await, ExitCode::SUCCESS);
+}
+
+#[test]
+fn a_line_that_is_being_written_is_left_for_the_next_time() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = kept("{}", "");
+    let begin: String = line.chars().take(40).collect();
+    let entries = |text: String| {
+        std::fs::write(file.path(), text).unwrap();
+        lines(file.path()).map(|entries| entries.len())
+    };
+    assert_eq!(entries(format!("{line}\n")).unwrap(), 1);
+    assert_eq!(entries(format!("{line}\n{begin}")).unwrap(), 1);
+    assert_eq!(entries(begin.clone()).unwrap(), 0);
+    assert!(entries(format!("{begin}\n{line}\n")).is_err(), "no file of the ingress");
+}
