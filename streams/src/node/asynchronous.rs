@@ -42,7 +42,7 @@ impl<P: AsyncProcessor> Node for AsyncNode<P> {
             Ok(Box::new(answer) as Opaque)
         });
         match host {
-            Some(host) => wanted.to_host(Arc::clone(&self.hosts), host),
+            Some(host) => wanted.for_host(Arc::clone(&self.hosts), host),
             None => wanted,
         }
     }

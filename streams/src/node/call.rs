@@ -24,7 +24,7 @@ impl Call {
     }
 
     /// Takes room of this host, too.
-    pub(crate) fn to_host(self, hosts: Arc<Hosts>, name: String) -> Self {
+    pub(crate) fn for_host(self, hosts: Arc<Hosts>, name: String) -> Self {
         Self { host: Some((hosts, name)), ..self }
     }
 
@@ -69,7 +69,7 @@ mod tests {
             drop(gate.acquire_owned().await);
             Ok(Box::new(()) as Opaque)
         };
-        Call::new(work).to_host(Arc::clone(hosts), host.to_owned())
+        Call::new(work).for_host(Arc::clone(hosts), host.to_owned())
     }
 
     #[tokio::test]

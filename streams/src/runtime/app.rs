@@ -127,11 +127,7 @@ pub(super) async fn run(
     }
 
     if settings.protocol == GroupProtocol::Classic {
-        let watched = Watched {
-            client_id: format!("{group_id}-{}", settings.instance),
-            group_id,
-            topics: inputs.keys().cloned().collect(),
-        };
+        let watched = Watched::new(group_id, &settings.instance, inputs.keys());
         let watch = unread::watch(admin.clone(), watched, Arc::clone(&state), stop.clone());
         drop(tracker.spawn(watch));
     }

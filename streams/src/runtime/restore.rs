@@ -294,3 +294,52 @@ fn stale(
         format!("the directory is so old that deletions may be gone from changelog `{changelog}`")
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{KafkaError, RestoreError};
+
+    #[test]
+    fn every_restore_that_fails_says_what_to_do() {
+        let (topic, changelog) = (|| "in".into(), || "app-sums-changelog".into());
+        let (group_id, partition) = (|| "app".to_owned(), 3);
+        let ended = "`kafka-transactions.sh find-hanging` names it, and its `abort` ends it";
+        let anew = "begin anew (delete the state directory, the changelogs and the group's offsets";
+        let check = |error: RestoreError, words: &str| {
+            let said = error.to_string();
+            assert!(said.contains(words), "`{words}` is not in: {said}");
+        };
+        check(KafkaError::Canceled.into(), "see whether its brokers run and are reached from here");
+        let topics = "`in`".to_owned();
+        check(RestoreError::HeldUp { group_id: group_id(), topics, partition }, ended);
+        check(RestoreError::Hanging { changelog: changelog(), partition, at: 7 }, ended);
+        check(RestoreError::NoPartition { changelog: changelog(), count: 3, partition }, anew);
+        check(
+            RestoreError::ChangelogBehind { changelog: changelog(), partition, kept: 9, high: 7 },
+            anew,
+        );
+        check(
+            RestoreError::StoreAhead {
+                topic: topic(),
+                partition,
+                group_id: group_id(),
+                kept: 9,
+                committed: None,
+            },
+            anew,
+        );
+        check(
+            RestoreError::WithoutOffset {
+                changelog: changelog(),
+                group_id: group_id(),
+                topic: topic(),
+                partition,
+            },
+            "set the group's offset, or delete the changelog",
+        );
+        check(
+            RestoreError::OutOfRange { topic: topic(), partition, committed: 5, low: 7, high: 9 },
+            "set the group's offset to what you decide, then start again",
+        );
+    }
+}

@@ -21,11 +21,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// What one member of a group watches.
 pub(super) struct Watched {
-    pub(super) group_id: String,
+    group_id: String,
     /// The name that this member's client has in the group.
-    pub(super) client_id: String,
+    client_id: String,
     /// The topics it reads.
-    pub(super) topics: Vec<String>,
+    topics: Vec<String>,
+}
+
+impl Watched {
+    pub(super) fn new<'a>(
+        group_id: String,
+        instance: &str,
+        topics: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let client_id = format!("{group_id}-{instance}");
+        Self { group_id, client_id, topics: topics.cloned().collect() }
+    }
 }
 
 /// Asks the stream thread to join again when partitions stay unread through two looks, once for the
@@ -102,18 +113,15 @@ mod tests {
             members: BTreeSet::from(["app-1".to_owned(), "app-2".to_owned()]),
             read: read.iter().map(|(topic, partition)| place(topic, *partition)).collect(),
         };
-        let check = |client: &str, read: &[(&str, i32)], expect: &[Place]| {
-            let watched = Watched {
-                group_id: "app".to_owned(),
-                client_id: client.to_owned(),
-                topics: vec!["in".to_owned(), "gone".to_owned()],
-            };
+        let check = |instance: &str, read: &[(&str, i32)], expect: &[Place]| {
+            let reads = ["in".to_owned(), "gone".to_owned()];
+            let watched = Watched::new("app".to_owned(), instance, reads.iter());
             let found = unread(&watched, &shares(read), &topics);
-            assert_eq!(found, expect.iter().cloned().collect(), "{client} {read:?}");
+            assert_eq!(found, expect.iter().cloned().collect(), "{instance} {read:?}");
         };
-        check("app-1", &[("in", 0), ("in", 1)], &[place("in", 2)]);
-        check("app-2", &[("in", 0), ("in", 1)], &[]);
-        check("app-1", &[("in", 0), ("in", 1), ("in", 2)], &[]);
-        check("app-3", &[], &[]);
+        check("1", &[("in", 0), ("in", 1)], &[place("in", 2)]);
+        check("2", &[("in", 0), ("in", 1)], &[]);
+        check("1", &[("in", 0), ("in", 1), ("in", 2)], &[]);
+        check("3", &[], &[]);
     }
 }
