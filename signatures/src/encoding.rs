@@ -10,8 +10,11 @@ impl SignatureEncoding {
     pub(crate) fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Self::LowerHex => {
-                let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-                is_lower.then(|| hex::decode(text).ok()).flatten()
+                if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                    return None;
+                }
+                let mut bytes = vec![0; text.len() / 2];
+                hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
             }
             // both engines refuse wrong padding and bits that are left over
             Self::Base64 => STANDARD.decode(text).ok(),

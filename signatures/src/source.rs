@@ -41,6 +41,7 @@
 mod config;
 mod event;
 mod preset;
+mod scan;
 mod secrets;
 
 pub use config::{

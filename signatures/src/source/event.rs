@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::scan::{Found, scan};
 use crate::headers::{Header, Headers, Occurrence};
 
 /// Bytes of an id or a type. Providers' ids are some 40; they become keys and labels of records.
@@ -140,50 +140,61 @@ impl EventShape {
         headers: &(impl Headers + ?Sized),
         body: &[u8],
     ) -> Result<Event, InvalidPayload> {
-        let value = json(body);
-        let request = Request { headers, body, value: value.as_ref() };
-        let needed = |place: &Place| match (request.text(place)?, place, &value) {
-            (Some(text), ..) => Ok(text),
-            (None, Place::Pointer(_), None) => Err(InvalidPayload::NotJson),
-            (None, ..) => Err(InvalidPayload::Field(place.to_string())),
+        let request = Request { headers, body, found: self.find(body) };
+        let needed = |field: usize, place: &Place| match (request.text(field, place)?, place) {
+            (Some(text), _) => Ok(text),
+            (None, Place::Pointer(_)) if request.found.is_none() => Err(InvalidPayload::NotJson),
+            (None, _) => Err(InvalidPayload::Field(place.to_string())),
         };
         Ok(Event {
-            id: needed(&self.id)?,
-            kind: needed(&self.kind)?,
-            subject: request.text(&self.subject)?,
+            id: needed(ID, &self.id)?,
+            kind: needed(KIND, &self.kind)?,
+            subject: request.text(SUBJECT, &self.subject)?,
             occurred_at: request.time(&self.time, self.time_form),
         })
     }
+
+    /// What the body has at the places in it; `None` where it is no JSON and one of them is there.
+    fn find<'b>(&self, body: &'b [u8]) -> Option<[Option<Found<'b>>; FIELDS]> {
+        let places = [&self.id, &self.kind, &self.subject, &self.time];
+        let pointers = places.map(|place| match place {
+            Place::Pointer(pointer) | Place::PointerOr(pointer, _) => Some(pointer.as_ref()),
+            _ => None,
+        });
+        if pointers.iter().all(Option::is_none) {
+            return Some([const { None }; FIELDS]);
+        }
+        scan(body, pointers)
+    }
 }
 
-/// The body as JSON and nothing after it, nested 128 deep at most; `None` where it is none.
-fn json(body: &[u8]) -> Option<Value> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Value::deserialize(&mut deserializer).ok()?;
-    deserializer.end().ok()?;
-    Some(value)
-}
+/// What an event has places for, as [`EventShape::find`] numbers them.
+const FIELDS: usize = 4;
+const ID: usize = 0;
+const KIND: usize = 1;
+const SUBJECT: usize = 2;
+const TIME: usize = 3;
 
 struct Request<'a, H: ?Sized> {
     headers: &'a H,
     body: &'a [u8],
-    value: Option<&'a Value>,
+    found: Option<[Option<Found<'a>>; FIELDS]>,
 }
 
 impl<H: Headers + ?Sized> Request<'_, H> {
-    /// The text at `place`; `None` where nothing is.
-    fn text(&self, place: &Place) -> Result<Option<String>, InvalidPayload> {
+    /// The text of a field, which has its place there; `None` where nothing is.
+    fn text(&self, field: usize, place: &Place) -> Result<Option<String>, InvalidPayload> {
         let found = match place {
-            Place::Pointer(pointer) => match self.at(pointer) {
-                None | Some(Value::Null) => return Ok(None),
-                Some(Value::String(text)) => Some(text.clone()),
-                Some(Value::Number(number)) => number.as_i64().map(|number| number.to_string()),
-                Some(_) => None,
+            Place::Pointer(_) => match self.at(field) {
+                None | Some(Found::Null) => return Ok(None),
+                Some(Found::Text(text)) => Some(text.clone().into_owned()),
+                Some(Found::Whole(number)) => Some(number.to_string()),
+                Some(Found::Other) => None,
             },
-            Place::PointerOr(pointer, other) => {
-                let text = self.at(pointer).and_then(Value::as_str);
-                Some(text.unwrap_or(other).to_owned())
-            }
+            Place::PointerOr(_, other) => match self.at(field) {
+                Some(Found::Text(text)) => Some(text.clone().into_owned()),
+                _ => Some(other.clone().into_owned()),
+            },
             Place::Header(name) => match self.header(name) {
                 None => return Ok(None),
                 Some(value) => std::str::from_utf8(value).ok().map(str::to_owned),
@@ -202,8 +213,8 @@ impl<H: Headers + ?Sized> Request<'_, H> {
             .ok_or_else(|| InvalidPayload::Field(place.to_string()))
     }
 
-    fn at(&self, pointer: &str) -> Option<&Value> {
-        self.value?.pointer(pointer)
+    fn at(&self, field: usize) -> Option<&Found<'_>> {
+        self.found.as_ref()?.get(field)?.as_ref()
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
@@ -215,10 +226,10 @@ impl<H: Headers + ?Sized> Request<'_, H> {
 
     fn time(&self, place: &Place, form: TimeForm) -> Option<i64> {
         match place {
-            Place::Pointer(pointer) => form.read(self.at(pointer)?),
+            Place::Pointer(_) => form.read(self.at(TIME)?),
             Place::Header(name) => {
                 let text = std::str::from_utf8(self.header(name)?).ok()?;
-                form.read(&Value::from(text))
+                form.read(&Found::Text(Cow::Borrowed(text)))
             }
             _ => None,
         }
@@ -230,13 +241,14 @@ fn is_text(text: &str) -> bool {
 }
 
 impl TimeForm {
-    fn read(self, value: &Value) -> Option<i64> {
-        match self {
-            Self::Rfc3339 => {
-                let time: jiff::Timestamp = value.as_str()?.parse().ok()?;
+    fn read(self, value: &Found<'_>) -> Option<i64> {
+        match (self, value) {
+            (Self::Rfc3339, Found::Text(text)) => {
+                let time: jiff::Timestamp = text.parse().ok()?;
                 Some(time.as_millisecond())
             }
-            Self::UnixSeconds => value.as_i64()?.checked_mul(1000),
+            (Self::UnixSeconds, Found::Whole(seconds)) => seconds.checked_mul(1000),
+            _ => None,
         }
     }
 }
