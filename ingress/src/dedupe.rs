@@ -13,7 +13,7 @@ mod table;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 pub(crate) use self::memory::Frame;
 use self::memory::{Memory, Refill, Seen};
@@ -23,7 +23,7 @@ use crate::metrics::DedupeMetrics;
 
 /// An event by its source and id: the first 128 bits of a hash. Two of a billion events share one
 /// with a chance below 10⁻²⁰.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventKey(u128);
 
 impl EventKey {
@@ -33,6 +33,14 @@ impl EventKey {
         let hash: [u8; 32] = hash.finalize().into();
         let (first, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
         Self(u128::from_be_bytes(*first))
+    }
+}
+
+/// It is a hash: 64 bits of it are one, too.
+impl std::hash::Hash for EventKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let [_, _, _, _, _, _, _, _, last @ ..] = self.0.to_be_bytes();
+        state.write_u64(u64::from_be_bytes(last));
     }
 }
 
@@ -65,16 +73,13 @@ pub enum Fate {
 }
 
 /// Resolves to the fate of a record that is on its way.
-#[derive(Clone, Debug)]
-pub struct Pending(watch::Receiver<Option<Fate>>);
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Fate>);
 
 impl Pending {
     /// Waits for the fate.
-    pub async fn fate(mut self) -> Fate {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(fate) => fate.unwrap_or(Fate::Failed),
-            Err(_) => Fate::Failed,
-        }
+    pub async fn fate(self) -> Fate {
+        self.0.await.unwrap_or(Fate::Failed)
     }
 }
 
@@ -107,25 +112,24 @@ impl Dedupe {
         memory.expire(now);
         match memory.find(key) {
             Some(Seen::Remembered(seen) | Seen::Pending(seen, _)) if seen != body => {
-                Claim::Conflict
+                return Claim::Conflict;
             }
-            Some(Seen::Remembered(_)) => Claim::Known,
-            Some(Seen::Pending(_, pending)) => Claim::InFlight(Pending(pending)),
-            None => {
-                let (sender, receiver) = watch::channel(None);
-                memory.begin(key, body, receiver.clone());
-                drop(memory);
-                let ticket = Ticket {
-                    dedupe: Arc::clone(self),
-                    key,
-                    body,
-                    at: now,
-                    sender,
-                    fate: Fate::Failed,
-                };
-                Claim::New(ticket, Pending(receiver))
+            Some(Seen::Remembered(_)) => return Claim::Known,
+            Some(Seen::Pending(_, others)) => {
+                let (sender, receiver) = oneshot::channel();
+                if others.len() == others.capacity() {
+                    others.retain(|waiter| !waiter.is_closed());
+                }
+                others.push(sender);
+                return Claim::InFlight(Pending(receiver));
             }
+            None => memory.begin(key, body),
         }
+        drop(memory);
+        let (sender, receiver) = oneshot::channel();
+        let dedupe = Arc::clone(self);
+        let ticket = Ticket { dedupe, key, body, at: now, first: Some(sender), fate: Fate::Failed };
+        Claim::New(ticket, Pending(receiver))
     }
 
     /// Notes an event whose record, of the time `at`, was read from the raw topic.
@@ -172,7 +176,8 @@ pub struct Ticket {
     key: EventKey,
     body: BodyPrint,
     at: i64,
-    sender: watch::Sender<Option<Fate>>,
+    /// Who began it, to be told first.
+    first: Option<oneshot::Sender<Fate>>,
     fate: Fate,
 }
 
@@ -189,12 +194,18 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut memory = self.dedupe.lock();
-        memory.end(self.key);
+        let others = memory.end(self.key);
         if self.fate == Fate::Accepted {
             memory.remember(self.key, self.body, self.at, false);
         }
         drop(memory);
-        self.sender.send_replace(Some(self.fate));
+        for waiter in self.first.take().into_iter().chain(others) {
+            if waiter.send(self.fate).is_err() {
+                tracing::debug!(
+                    "nobody waited for a record any more: its sender was told to come again"
+                );
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod crowd;
 mod framing;
 mod pulse;
 pub mod tls;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use warp::http::Response;
 use self::connection::Connection;
 use self::crowd::{Crowd, Place};
 use self::tls::Tls;
+use self::watch::Watch;
 use crate::address::Network;
 use crate::config::span;
 use crate::metrics::ConnectionMetrics;
@@ -74,10 +76,25 @@ pub async fn serve(
     terms: Terms,
     stop: CancellationToken,
 ) {
+    let watch = Arc::new(Watch::new(&terms.limits, terms.metrics.clone()));
+    let serving = take(listener, routes, terms, Arc::clone(&watch), &stop);
+    tokio::select! {
+        () = serving => {}
+        () = watch.run(&stop) => {}
+    }
+}
+
+async fn take(
+    listener: TcpListener,
+    routes: impl Fn(IpAddr) -> Routes,
+    terms: Terms,
+    watch: Arc<Watch>,
+    stop: &CancellationToken,
+) {
     let connections = TaskTracker::new();
     let Terms { limits, proxies, tls, metrics } = terms;
     let crowd = Arc::new(Crowd::new(&limits, proxies, metrics.clone()));
-    let arrival = Arc::new(Arrival { limits, tls, metrics: metrics.clone() });
+    let arrival = Arc::new(Arrival { limits, tls, watch, metrics: metrics.clone() });
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -110,6 +127,7 @@ pub async fn serve(
 struct Arrival {
     limits: Limits,
     tls: Option<Arc<Tls>>,
+    watch: Arc<Watch>,
     metrics: ConnectionMetrics,
 }
 
@@ -122,12 +140,13 @@ impl Arrival {
         routes: Routes,
         stop: CancellationToken,
     ) {
-        let connection = |place| Connection::new(&self.limits, self.metrics.clone(), place);
+        let connection =
+            |place| Connection::new(&self.limits, self.metrics.clone(), &self.watch, place);
         match &self.tls {
-            None => connection(place).serve(stream, routes, stop).await,
+            None => connection(place).serve(stream, routes).await,
             Some(tls) => {
                 if let Some(stream) = tls.handshake(stream, &stop).await {
-                    connection(place).serve(stream, routes, stop).await;
+                    connection(place).serve(stream, routes).await;
                 }
             }
         }

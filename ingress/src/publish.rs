@@ -10,9 +10,6 @@ use crate::record::RawRecord;
 /// Why a record did not even leave.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The record does not fit its schema: a fault of this program.
-    #[error("cannot encode the record")]
-    Encode(#[source] streams::wire::EncodeError),
     /// The producer does not take it: its queue is full, or it is broken.
     #[error("cannot hand the record to the producer")]
     Enqueue(#[source] rdkafka::error::KafkaError),

@@ -1,10 +1,14 @@
 //! The raw record of an accepted request.
 
+mod datum;
+
 use schemas::{SignatureHeader, WebhookReceived};
 use sha2::{Digest, Sha256};
 use signatures::Verified;
 use signatures::source::{Event, SourceConfig};
 use streams::spans::traceparent::TRACEPARENT;
+
+pub(crate) use self::datum::framed;
 
 /// Names of the record's headers, read by whoever follows an event without decoding its value.
 pub mod header {
@@ -45,7 +49,7 @@ impl RawRecord {
         let header =
             |header: signatures::Header| SignatureHeader { name: header.name, value: header.value };
         Self {
-            key: format!("{}:{subject}", source.name),
+            key: [&source.name, ":", subject].concat(),
             value: WebhookReceived {
                 source: source.name.clone(),
                 scheme: source.scheme.name.clone(),
@@ -54,7 +58,7 @@ impl RawRecord {
                 subject_id: event.subject,
                 occurred_at: event.occurred_at,
                 received_at,
-                body_sha256: hex::encode(Sha256::digest(&body)),
+                body_sha256: hex_of(&Sha256::digest(&body).into()),
                 body,
                 signature_headers: verified.signature_headers.into_iter().map(header).collect(),
                 key_id: verified.key_id,
@@ -73,6 +77,15 @@ impl RawRecord {
             (header::BODY_SHA256, &self.value.body_sha256),
             (TRACEPARENT, &self.traceparent),
         ]
+    }
+}
+
+/// A hash in lower-case hex. The library's own way to a text goes character by character.
+fn hex_of(hash: &[u8; 32]) -> String {
+    let mut text = vec![0; 2 * hash.len()];
+    match hex::encode_to_slice(hash, &mut text) {
+        Ok(()) => String::from_utf8(text).unwrap_or_default(),
+        Err(_) => hex::encode(hash),
     }
 }
 

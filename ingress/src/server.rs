@@ -109,11 +109,9 @@ async fn serve(
     ingress: &Arc<Ingress<KafkaPublisher>>,
     captures: Vec<capture::Writer>,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| {
-            format!("listening on {} (another address: --listen or INGRESS_LISTEN)", config.listen)
-        })?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("listening on {} (another address: --listen or INGRESS_LISTEN)", config.listen)
+    })?;
     let addr = listener.local_addr().context("asking for the bound address")?;
     tracing::info!(%addr, "listening on {addr}");
     for door in &ingress.doors {

@@ -8,8 +8,9 @@
 mod copy;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 pub(crate) use self::copy::Frame;
 pub(super) use self::copy::Refill;
@@ -32,9 +33,32 @@ const AHEAD_MAX: i64 = 1 << 13;
 const SHARDS: usize = 256;
 
 /// An event that is known.
-pub(super) enum Seen {
+pub(super) enum Seen<'a> {
     Remembered(BodyPrint),
-    Pending(BodyPrint, watch::Receiver<Option<Fate>>),
+    /// With those that wait for its fate beside the request that began it; as many as there are requests.
+    Pending(BodyPrint, &'a mut Waiters),
+}
+
+pub(super) type Waiters = Vec<oneshot::Sender<Fate>>;
+
+/// Takes the hash that a key is as it is.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// What is remembered of an event: its body, 47 bits; whether its record was read from the topic and
@@ -99,7 +123,7 @@ pub(super) struct Memory {
     /// How many ids are in each bucket, and in all.
     buckets: BTreeMap<i64, usize>,
     ids: usize,
-    pending: HashMap<EventKey, (BodyPrint, watch::Receiver<Option<Fate>>)>,
+    pending: HashMap<EventKey, (BodyPrint, Waiters), BuildHasherDefault<AsItIs>>,
     metrics: DedupeMetrics,
 }
 
@@ -115,17 +139,17 @@ impl Memory {
             evicted_to: 0,
             buckets: BTreeMap::new(),
             ids: 0,
-            pending: HashMap::new(),
+            pending: HashMap::default(),
             metrics,
         }
     }
 
-    pub(super) fn find(&mut self, key: EventKey) -> Option<Seen> {
+    pub(super) fn find(&mut self, key: EventKey) -> Option<Seen<'_>> {
         if let Some(entry) = self.entry(key) {
             return Some(Seen::Remembered(Note(entry.note).body()));
         }
-        let (body, receiver) = self.pending.get(&key)?;
-        Some(Seen::Pending(*body, receiver.clone()))
+        let (body, waiters) = self.pending.get_mut(&key)?;
+        Some(Seen::Pending(*body, waiters))
     }
 
     /// The entry of an id that is remembered.
@@ -139,17 +163,13 @@ impl Memory {
         shard.table.get_mut(place(key)).filter(|entry| Note(entry.note).is_since(first))
     }
 
-    pub(super) fn begin(
-        &mut self,
-        key: EventKey,
-        body: BodyPrint,
-        receiver: watch::Receiver<Option<Fate>>,
-    ) {
-        self.pending.insert(key, (body, receiver));
+    pub(super) fn begin(&mut self, key: EventKey, body: BodyPrint) {
+        self.pending.insert(key, (body, Waiters::new()));
     }
 
-    pub(super) fn end(&mut self, key: EventKey) {
-        self.pending.remove(&key);
+    /// Its fate is known; gives those that wait for it.
+    pub(super) fn end(&mut self, key: EventKey) -> Waiters {
+        self.pending.remove(&key).map(|(_, waiters)| waiters).unwrap_or_default()
     }
 
     /// Remembers an accepted event. The first body seen for an id stays.

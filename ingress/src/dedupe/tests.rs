@@ -67,6 +67,20 @@ async fn everybody_who_waits_shares_the_one_fate() {
     }
 }
 
+#[test]
+fn requests_that_wait_for_a_fate_no_longer_take_no_memory() {
+    let (dedupe, _) = dedupe(HOUR_MS, 10);
+    let Claim::New(_ticket, _) = dedupe.claim(key("a"), print(1), 0) else { panic!("new") };
+    let Claim::InFlight(_waits) = dedupe.claim(key("a"), print(1), 0) else { panic!("in flight") };
+    for _ in 0..10_000 {
+        assert_eq!(name(&dedupe.claim(key("a"), print(1), 0)), "in flight");
+    }
+    match dedupe.lock().find(key("a")) {
+        Some(Seen::Pending(_, waiters)) => assert!(waiters.len() < 10, "{}", waiters.len()),
+        _ => panic!("should be on its way"),
+    }
+}
+
 #[tokio::test]
 async fn a_ticket_that_is_lost_fails_and_its_event_may_come_again() {
     let (dedupe, _) = dedupe(HOUR_MS, 10);

@@ -1,8 +1,10 @@
 //! One connection, from its first byte to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -11,7 +13,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 use warp::Reply as _;
 use warp::http::header::{CONNECTION, TRANSFER_ENCODING};
 use warp::http::{HeaderValue, Version};
@@ -19,7 +20,8 @@ use warp::reply::Response;
 
 use super::crowd::Place;
 use super::framing::HEAD_BYTES_MAX;
-use super::pulse::{Pulse, Watched};
+use super::pulse::{Order, Pulse, Watched};
+use super::watch::Watch;
 use super::{Limits, Routes};
 use crate::answer::Answer;
 use crate::metrics::ConnectionMetrics;
@@ -32,30 +34,30 @@ const STREAMS_MAX: u32 = 128;
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 
-/// How often a watchdog looks: the longest lateness of a timeout, and long enough to cost nothing.
-const WATCH_PERIOD_MAX: Duration = Duration::from_secs(1);
-
 /// An accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pulse: Arc<Pulse>,
-    watch_period: Duration,
     metrics: ConnectionMetrics,
     /// Held while the connection is.
     _place: Place,
 }
 
 impl Connection {
-    pub(super) fn new(limits: &Limits, metrics: ConnectionMetrics, place: Place) -> Self {
+    pub(super) fn new(
+        limits: &Limits,
+        metrics: ConnectionMetrics,
+        watch: &Watch,
+        place: Place,
+    ) -> Self {
         let pulse = Pulse::new(limits.head_timeout, limits.idle_timeout);
-        let shortest = limits.head_timeout.min(limits.idle_timeout) / 4;
-        let watch_period = shortest.clamp(Duration::from_millis(1), WATCH_PERIOD_MAX);
-        Self { pulse, watch_period, metrics, _place: place }
+        watch.add(&pulse);
+        Self { pulse, metrics, _place: place }
     }
 
-    /// Serves it until it ends, misses a deadline, or, once told to `stop`, has finished what it
-    /// had begun.
-    pub(super) async fn serve<S>(self, stream: S, routes: Routes, stop: CancellationToken)
+    /// Serves it until it ends, misses a deadline, or, once told to leave, has finished what it had
+    /// begun.
+    pub(super) async fn serve<S>(self, stream: S, routes: Routes)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -84,33 +86,41 @@ impl Connection {
             }
         });
         let server = builder();
-        let mut connection = std::pin::pin!(server.serve_connection(stream, service));
-        let mut watch = tokio::time::interval(self.watch_period);
-        let mut leaving = false;
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!("a connection ended: {error}");
-                    }
-                    return;
-                }
-                () = stop.cancelled(), if !leaving => leaving = true,
-                _ = watch.tick() => {
-                    if !self.pulse.is_overdue() {
-                        continue;
-                    }
-                    if leaving {
-                        return;
-                    }
-                    // HTTP/2 is told; by the next look it has had its time.
-                    self.metrics.timed_out.inc();
-                    leaving = true;
-                }
-            }
-            connection.as_mut().graceful_shutdown();
+        let connection = std::pin::pin!(server.serve_connection(stream, service));
+        let ended = until_told(connection, |it| it.graceful_shutdown(), &self.pulse).await;
+        if let Some(Err(error)) = ended {
+            tracing::debug!("a connection ended: {error}");
         }
     }
+}
+
+/// Runs a connection to its end, or until its watchdog cuts it, which gives `None`.
+async fn until_told<C: Future>(
+    mut connection: Pin<&mut C>,
+    leave: impl Fn(Pin<&mut C>),
+    pulse: &Pulse,
+) -> Option<C::Output> {
+    let (mut is_leaving, mut woken) = (false, None);
+    poll_fn(|context| {
+        if !woken.as_ref().is_some_and(|waker| context.waker().will_wake(waker)) {
+            pulse.wakes(context.waker());
+            woken = Some(context.waker().clone());
+        }
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(ended));
+            }
+            match pulse.order() {
+                Order::Cut => return Poll::Ready(None),
+                Order::Leave if !is_leaving => {
+                    is_leaving = true;
+                    leave(connection.as_mut());
+                }
+                Order::Stay | Order::Leave => return Poll::Pending,
+            }
+        }
+    })
+    .await
 }
 
 /// Whether a request is the last of its connection. After a body in chunks nothing is believed:

@@ -1,12 +1,13 @@
-//! Until when a connection must have done something.
+//! Until when a connection must have done something, and whether it has to end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
@@ -24,6 +25,20 @@ pub(super) struct Pulse {
     requests: AtomicUsize,
     in_head: AtomicBool,
     refused: AtomicBool,
+    order: AtomicU8,
+    /// Who is to hear of a new order.
+    connection: AtomicWaker,
+}
+
+/// What a connection is told by its watchdog; each goes further than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Nothing.
+    Stay,
+    /// To end when it has finished what it had begun.
+    Leave,
+    /// To end now.
+    Cut,
 }
 
 impl Pulse {
@@ -37,6 +52,8 @@ impl Pulse {
             requests: AtomicUsize::new(0),
             in_head: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            order: AtomicU8::new(0),
+            connection: AtomicWaker::new(),
         };
         pulse.due_in(head);
         Arc::new(pulse)
@@ -50,6 +67,31 @@ impl Pulse {
     /// Whether the deadline has passed.
     pub(super) fn is_overdue(&self) -> bool {
         self.since.elapsed().as_millis() > u128::from(self.deadline.load(SeqCst))
+    }
+
+    /// What the connection was told last.
+    pub(super) fn order(&self) -> Order {
+        match self.order.load(SeqCst) {
+            0 => Order::Stay,
+            1 => Order::Leave,
+            _ => Order::Cut,
+        }
+    }
+
+    /// Tells the connection to end.
+    pub(super) fn tell(&self, order: Order) {
+        let number = match order {
+            Order::Stay => 0,
+            Order::Leave => 1,
+            Order::Cut => 2,
+        };
+        self.order.store(number, SeqCst);
+        self.connection.wake();
+    }
+
+    /// Whom to wake when there is a new order. To be said before asking for the order.
+    pub(super) fn wakes(&self, connection: &Waker) {
+        self.connection.register(connection);
     }
 
     /// Whether a request came that is not to be believed.

@@ -1,8 +1,9 @@
 //! What is measured of genuine requests.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec, exponential_buckets};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, exponential_buckets};
 use signatures::Verified;
 
 use super::{Make, MetricsError};
@@ -52,6 +53,7 @@ impl EventMetrics {
             body: self.body.with_label_values(&[source]),
             publish: self.publish.with_label_values(&[source]),
             keys: self.keys.clone(),
+            last_key: Arc::default(),
         }
     }
 }
@@ -64,17 +66,33 @@ pub struct SourceEvents {
     body: Histogram,
     publish: Histogram,
     keys: IntCounterVec,
+    /// The counter of the key that was used last, which the next request mostly uses too.
+    last_key: Arc<RwLock<Option<(String, IntCounter)>>>,
 }
 
 impl SourceEvents {
     /// Notes a genuine request, received at a time in milliseconds, with a body of so many bytes.
     pub fn genuine(&self, verified: &Verified, received_at: i64, body_bytes: usize) {
-        self.keys.with_label_values(&[&self.source, verified.key_id.as_str()]).inc();
+        self.used(&verified.key_id);
         self.body.observe(f64::from(u32::try_from(body_bytes).unwrap_or(u32::MAX)));
         if let Some(signed_at) = verified.timestamp {
             let skew = Duration::from_millis(received_at.abs_diff(signed_at));
             self.skew.observe(skew.as_secs_f64());
         }
+    }
+
+    fn used(&self, key: &str) {
+        if let Some((last, counter)) =
+            &*self.last_key.read().unwrap_or_else(PoisonError::into_inner)
+            && last == key
+        {
+            counter.inc();
+            return;
+        }
+        let counter = self.keys.with_label_values(&[&self.source, key]);
+        counter.inc();
+        let last = Some((key.to_owned(), counter));
+        *self.last_key.write().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     /// Notes how long a record took to be acknowledged.

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use apache_avro::AvroSchema as _;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,14 +11,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
-use schemas::WebhookReceived;
 use schemas::topics::WEBHOOKS_RECEIVED;
-use streams::wire::{EncodeError, Encoder, keep};
 
 use crate::dedupe::Ticket;
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
-use crate::record::RawRecord;
+use crate::record::{RawRecord, framed};
 
 /// Records waiting for Kafka. Full means Kafka is away: more would only wait for their 503.
 const QUEUE_RECORDS_MAX: u32 = 20_000;
@@ -47,9 +44,6 @@ pub struct Settings {
 /// Why the publisher cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The schema cannot be written.
-    #[error("cannot use the schema of `{WEBHOOKS_RECEIVED}`")]
-    Schema(#[from] EncodeError),
     /// A setting is refused.
     #[error("cannot create the Kafka producer")]
     Producer(#[from] KafkaError),
@@ -102,8 +96,6 @@ impl ProducerContext for Deliveries {
 pub struct KafkaPublisher {
     settings: Settings,
     metrics: Metrics,
-    /// Held while a record is encoded, never across an await; an encoder keeps one buffer.
-    encoder: Mutex<Encoder>,
     /// Held while the handle is cloned or replaced.
     producer: Mutex<Arc<Producer>>,
 }
@@ -111,10 +103,8 @@ pub struct KafkaPublisher {
 impl KafkaPublisher {
     /// A publisher; connects in the background.
     pub fn new(settings: Settings, metrics: Metrics) -> Result<Self, StartError> {
-        let encoder = Encoder::new(settings.schema_id, keep(WebhookReceived::get_schema()))?;
-        let producer = Arc::new(create(&settings, &metrics)?);
-        let (encoder, producer) = (Mutex::new(encoder), Mutex::new(producer));
-        Ok(Self { settings, metrics, encoder, producer })
+        let producer = Mutex::new(Arc::new(create(&settings, &metrics)?));
+        Ok(Self { settings, metrics, producer })
     }
 
     fn producer(&self) -> Arc<Producer> {
@@ -144,10 +134,7 @@ impl std::fmt::Debug for KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     fn publish(&self, record: &RawRecord, ticket: Ticket) -> Result<(), PublishError> {
-        let value = {
-            let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-            encoder.encode(&record.value).map_err(PublishError::Encode)?
-        };
+        let value = framed(&record.value, self.settings.schema_id);
         let mut headers = OwnedHeaders::new_with_capacity(record.headers().len());
         for (key, value) in record.headers() {
             headers = headers.insert(Header { key, value: Some(value) });
