@@ -54,7 +54,8 @@ proptest! {
         let all = format!("{id}.{kind}.{body}");
         let mut at = cuts.map(|cut| cut.index(all.len() + 1));
         at.sort_unstable();
-        let (one, two, three) = (&all[..at[0]], &all[at[0]..at[1]], &all[at[1]..]);
+        let (front, three) = all.split_at(at[1]);
+        let (one, two) = front.split_at(at[0]);
         let bare = |text: &str| text.strip_prefix('.').unwrap_or(text).to_owned();
         for (two, three) in [(two.to_owned(), three.to_owned()), (bare(two), bare(three))] {
             let is_same = (one, two.as_str(), three.as_str()) == (&*id, &*kind, &*body);
