@@ -12,10 +12,6 @@ use clap::Parser;
 use ingress::config::Config;
 use ingress::{server, telemetry};
 
-/// A third less processor time for a ledger than with the system's (`docs/PERFORMANCE.md`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Debug, Parser)]
 #[command(
     version,

@@ -87,7 +87,7 @@ impl Connection {
         });
         let server = builder();
         let connection = std::pin::pin!(server.serve_connection(stream, service));
-        let ended = until_told(connection, |it| it.graceful_shutdown(), &self.pulse).await;
+        let ended = until_told(connection, auto::Connection::graceful_shutdown, &self.pulse).await;
         if let Some(Err(error)) = ended {
             tracing::debug!("a connection ended: {error}");
         }
