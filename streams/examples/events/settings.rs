@@ -34,9 +34,9 @@ pub(crate) struct Settings {
     /// `eos`: exactly once; `alo`: at least once.
     #[arg(long, env = "GUARANTEE", default_value = "eos", value_parser = guarantee)]
     guarantee: Guarantee,
-    /// Milliseconds between commits.
-    #[arg(long, env = "COMMIT_MS", default_value_t = 100)]
-    commit_ms: u64,
+    /// Milliseconds between commits, at most; the runtime's own for the guarantee unless set.
+    #[arg(long, env = "COMMIT_MS")]
+    commit_ms: Option<u64>,
     /// The bank to ask, where one is asked.
     #[arg(long, env = "BANK", default_value = "http://127.0.0.1:8080")]
     pub(crate) bank: String,
@@ -52,13 +52,16 @@ impl Settings {
         let schemas = FixedSchemas::new()
             .with(TRANSACTION_SCHEMA_ID, BankTransaction::get_schema())
             .with(id, schema);
-        Application::new(topology)
+        let application = Application::new(topology)
             .bootstrap_servers(&self.bootstrap)
             .state_dir(&self.state_dir)
             .guarantee(self.guarantee)
-            .commit_interval(Duration::from_millis(self.commit_ms))
             .calls_in_flight(self.concurrency)
-            .schemas(schemas)
+            .schemas(schemas);
+        match self.commit_ms {
+            Some(ms) => application.commit_interval(Duration::from_millis(ms)),
+            None => application,
+        }
     }
 }
 

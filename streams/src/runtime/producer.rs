@@ -33,9 +33,10 @@ const QUEUED_KBYTES_MAX: &str = "65536";
 /// Bytes of one batch: what a broker takes at once at full speed.
 const BATCH_BYTES: &str = "131072";
 
-/// How long records of a transaction wait for company, in milliseconds. Nobody sees them before the
-/// commit, which sends at once what still waits; short waits only make the client's thread spin.
-const TRANSACTION_LINGER_MS: &str = "25";
+/// How long records of a transaction wait for company, in milliseconds, while their batch is not full.
+/// Nobody sees them before the commit. What waits leaves at once twice in a transaction, once on the way
+/// and once at its end; a request for each partition in between would only make brokers busy.
+const TRANSACTION_LINGER_MS: &str = "100";
 
 /// How long one call of a transaction may hold the thread, which has a group to answer to.
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -7,6 +7,8 @@
 //! polling its consumer while a broker does not answer.
 
 mod leisure;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -68,6 +70,17 @@ enum Phase {
     Aborting,
 }
 
+/// How far the one sending before the commit has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spread {
+    /// Its time has not come.
+    Waits,
+    /// What waited for the commit is on its way to the producer.
+    Sent,
+    /// All of it is on its way to the brokers.
+    Done,
+}
+
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -88,8 +101,7 @@ pub(crate) struct Transaction {
     interval_ms: i64,
     at: Timestamp,
     leisure: Leisure,
-    /// Changes that would wait for the commit have been sent once in this one.
-    has_spread: bool,
+    spread: Spread,
     phase: Phase,
 }
 
@@ -97,7 +109,7 @@ impl Transaction {
     pub(crate) fn new(interval_ms: i64, now: Timestamp) -> Self {
         let at = now.saturating_add(interval_ms);
         let leisure = Leisure::new(interval_ms, now);
-        Self { interval_ms, at, leisure, has_spread: false, phase: Phase::Idle }
+        Self { interval_ms, at, leisure, spread: Spread::Waits, phase: Phase::Idle }
     }
 
     /// The thread has waited this long for records.
@@ -136,7 +148,9 @@ impl Transaction {
     pub(crate) fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self.phase {
             Phase::Idle => Some(self.at),
-            Phase::Open if self.has_spread => Some(self.at.min(self.leisure.commit_at(now))),
+            Phase::Open if self.spread == Spread::Done => {
+                Some(self.at.min(self.leisure.commit_at(now)))
+            }
             Phase::Open => Some(self.at.min(self.leisure.spread_at())),
             Phase::Prepared(..) | Phase::Offsets(_) | Phase::Aborting => None,
         }
@@ -149,7 +163,7 @@ impl Transaction {
     ) -> Result<(), TransactionError> {
         if matches!(self.phase, Phase::Idle) {
             producer.begin()?;
-            self.has_spread = false;
+            self.spread = Spread::Waits;
             self.phase = Phase::Open;
         }
         Ok(())
@@ -179,7 +193,7 @@ impl Transaction {
                 if self.is_due(tasks, now) {
                     self.prepare(tasks, producer, now)
                 } else {
-                    self.spread(tasks, now)
+                    self.spread(tasks, producer, is_handed_over, now)
                 }
             }
             Phase::Prepared(points, offsets) if is_handed_over => {
@@ -224,16 +238,28 @@ impl Transaction {
 
     /// Sends once in a transaction what would wait for its end. The broker checks with the coordinator
     /// before it takes the first batch for a partition; now nobody waits for that.
-    fn spread(&mut self, tasks: &mut [&mut Task], now: Timestamp) -> Progress {
-        let is_open = matches!(self.phase, Phase::Open);
-        if !is_open || self.has_spread || now < self.leisure.spread_at() {
-            return Progress::Waiting;
+    fn spread(
+        &mut self,
+        tasks: &mut [&mut Task],
+        producer: &mut dyn Transactional,
+        is_handed_over: bool,
+        now: Timestamp,
+    ) -> Progress {
+        match (&self.phase, self.spread) {
+            (Phase::Open, Spread::Waits) if now >= self.leisure.spread_at() => {
+                self.spread = Spread::Sent;
+                for task in tasks.iter_mut() {
+                    task.send_waiting_changes();
+                }
+                Progress::HandOver
+            }
+            (Phase::Open, Spread::Sent) if is_handed_over => {
+                self.spread = Spread::Done;
+                producer.dispatch();
+                Progress::Waiting
+            }
+            _ => Progress::Waiting,
         }
-        self.has_spread = true;
-        for task in tasks.iter_mut() {
-            task.send_waiting_changes();
-        }
-        Progress::HandOver
     }
 
     fn prepare(
