@@ -10,7 +10,7 @@ use crate::process::{Launch, Process};
 /// How long a start may take. On two busy cores a JVM with a recovery before it takes ten seconds; on a
 /// disk that is busy writing what a build left, each of Kafka's own writes took 14. One that ends by itself
 /// is told at once.
-const READY_TIMEOUT: Duration = Duration::from_secs(240);
+const READY_TIMEOUT: Duration = Duration::from_mins(4);
 /// How often a starting server is asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long a server may take to write down its data before it is killed.
