@@ -13,8 +13,8 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
-use super::{Cluster, DEADLINE, timed, topic};
-use crate::native::{Kind, Sender, abort, begin, commit_transaction, init};
+use super::{Cluster, DEADLINE, timed, topic, until};
+use crate::native::{Kind, Sender, abort, begin, commit_transaction, dispatch, init};
 
 /// Counts failed deliveries.
 #[derive(Clone, Default)]
@@ -77,6 +77,24 @@ fn a_commit_with_records_under_way_does_not_stall() {
     let [ours, stock] = shortest;
     assert!(stock >= Duration::from_millis(100), "the stall has gone: {stock:?}");
     assert!(ours * 2 < stock, "{ours:?} is not well below {stock:?}");
+}
+
+#[test]
+fn dispatched_records_leave_long_before_they_have_company() {
+    let cluster = Cluster::start(&[("t", 1)]);
+    let mut writer = Writer::new(&cluster, &[("linger.ms", "30000")]);
+    begin(&writer.producer).unwrap();
+    writer.send(10);
+    assert_eq!(writer.producer.in_flight_count(), 10, "they wait for company");
+    let took = timed(|| {
+        until("every record to be acknowledged", || {
+            dispatch(&writer.producer);
+            writer.producer.in_flight_count() == 0
+        });
+    });
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(writer.failed.0.load(Ordering::SeqCst), 0);
+    commit_transaction(&writer.producer, DEADLINE).unwrap();
 }
 
 #[test]
