@@ -34,6 +34,24 @@ pub(crate) struct Environment {
     pub(crate) seed: u64,
 }
 
+#[cfg(test)]
+impl Environment {
+    /// What most tests of tasks need: no schema, nothing durable, commits of 100 ms in transactions.
+    pub(crate) fn for_tests(application_id: &str) -> Self {
+        Self {
+            schemas: Arc::new(crate::wire::FixedSchemas::new()),
+            schema_ids: HashMap::new(),
+            metrics: Metrics::new(application_id).unwrap(),
+            names: Names::default(),
+            retry: RetryPolicy::default(),
+            commit_interval: Duration::from_millis(100),
+            guarantee: Guarantee::ExactlyOnce,
+            is_durable: false,
+            seed: 1,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct TaskSettings {
     pub(crate) application_id: String,

@@ -120,21 +120,17 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, sync::Arc, time::Duration};
+    use std::{sync::Arc, time::Duration};
 
     use super::Engine;
     use crate::{
         Context, Fault, Processor, Record,
         clock::SystemClock,
-        metrics::Metrics,
-        names::Names,
         native::Forwarding,
         record::{Headers, Outgoing, Position, RawRecord},
         runtime::engine::Equipment,
-        task::{Environment, Event, RetryPolicy, SendId, commit_point::CommitPoint},
+        task::{Environment, Event, SendId, commit_point::CommitPoint},
         topology::{Effects, Topology},
-        topology_file::Guarantee,
-        wire::FixedSchemas,
     };
 
     struct Nothing;
@@ -156,17 +152,6 @@ mod tests {
             let source = sub.source(name, name);
             sub.processor(name, &source, || Nothing);
         }
-        let environment = Environment {
-            schemas: Arc::new(FixedSchemas::new()),
-            schema_ids: HashMap::new(),
-            metrics: Metrics::new("mixed").unwrap(),
-            names: Names::default(),
-            retry: RetryPolicy::default(),
-            commit_interval: Duration::from_millis(100),
-            guarantee: Guarantee::ExactlyOnce,
-            is_durable: false,
-            seed: 1,
-        };
         let equipment = Equipment {
             plain: None,
             transactional: None,
@@ -177,7 +162,7 @@ mod tests {
             calls: Arc::new(tokio::sync::Semaphore::new(1)),
             directory: None,
         };
-        Engine::new(Arc::new(builder.build().unwrap()), environment, equipment)
+        Engine::new(Arc::new(builder.build().unwrap()), Environment::for_tests("mixed"), equipment)
     }
 
     #[test]

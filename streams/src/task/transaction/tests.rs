@@ -1,15 +1,13 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use apache_avro::AvroSchema as _;
 
 use super::{Offsets, Progress, Transaction, TransactionError, Transactional};
 use crate::{
-    Context, DedupeStore, Fault, Guarantee, Processor, Record,
+    Context, DedupeStore, Fault, Processor, Record,
     key::Key as _,
-    metrics::Metrics,
-    names::Names,
     record::{Headers, Position, RawRecord},
-    task::{Command, Environment, Event, RetryPolicy, Task, commit_point::CommitPoint},
+    task::{Command, Environment, Event, Task, commit_point::CommitPoint},
     topology::{Effects, Topology},
     wire::{Encoder, FixedSchemas},
 };
@@ -73,14 +71,7 @@ fn task() -> Task {
     sub.processor("remember", &source, move || Remember(seen.clone())).stores([id]);
     let environment = Environment {
         schemas: Arc::new(FixedSchemas::new().with(SCHEMA_ID, i64::get_schema())),
-        schema_ids: HashMap::new(),
-        metrics: Metrics::new("app").unwrap(),
-        names: Names::default(),
-        retry: RetryPolicy::default(),
-        commit_interval: Duration::from_millis(100),
-        guarantee: Guarantee::ExactlyOnce,
-        is_durable: false,
-        seed: 1,
+        ..Environment::for_tests("app")
     };
     let mut task = Task::new(&builder.build().unwrap(), 0, 0, &environment, 0).unwrap();
     task.set_committed(0, CommitPoint::default());

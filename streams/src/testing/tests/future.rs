@@ -2,36 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Order, OrderError, order, texts};
-use crate::{
-    Context, DedupeStore, Effects, Processor, Record, Sink, Topology, testing::TestDriver,
-};
+use super::{order, texts, transactions::Once};
+use crate::{DedupeStore, Effects, Topology, testing::TestDriver};
 
 const WINDOW: Duration = Duration::from_hours(16);
 const CENTURY_MS: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
-
-/// Lets the first order of each text through.
-struct Once {
-    seen: DedupeStore,
-    out: Sink<String, Order>,
-}
-
-impl Processor for Once {
-    type Key = String;
-    type Value = Order;
-    type Error = OrderError;
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_>,
-        record: &Record<String, Order>,
-    ) -> Result<(), OrderError> {
-        if ctx.first_sight(&self.seen, &record.value.text, record.timestamp)? {
-            ctx.forward(&self.out, &record.key, &record.value)?;
-        }
-        Ok(())
-    }
-}
 
 fn once() -> (TestDriver, DedupeStore) {
     let mut builder = Topology::builder("once");

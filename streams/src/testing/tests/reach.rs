@@ -4,10 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Order, OrderError, order};
 use crate::{
-    AsyncOptions, AsyncProcessor, Begin, Context, Effects, Guarantee, Headers, Metrics, Names,
-    Position, RawRecord, Record, Sink, Topology,
+    AsyncOptions, AsyncProcessor, Begin, Context, Effects, Guarantee, Headers, Position, RawRecord,
+    Record, Sink, Topology,
     task::{
-        Command, Environment, Event, RetryPolicy, Task,
+        Command, Environment, Event, Task,
         commit_point::{CommitPoint, FINISHED_AHEAD_MAX},
     },
     wire::{Encoder, LocalSchemas, Schemas as _},
@@ -75,13 +75,9 @@ impl Bench {
         let environment = Environment {
             schemas: Arc::new(schemas),
             schema_ids: HashMap::from([("out".to_owned(), id)]),
-            metrics: Metrics::new("reach").unwrap(),
-            names: Names::default(),
-            retry: RetryPolicy::default(),
             commit_interval: Duration::from_millis(1),
             guarantee: Guarantee::AtLeastOnce,
-            is_durable: false,
-            seed: 1,
+            ..Environment::for_tests("reach")
         };
         let mut task = Task::new(&topology, 0, 0, &environment, 0).unwrap();
         task.set_committed(0, CommitPoint::default());

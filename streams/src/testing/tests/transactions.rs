@@ -118,10 +118,10 @@ fn answers_outlive_an_aborted_transaction() {
     assert_eq!(calls.load(Ordering::SeqCst), 2, "asked once each, abort or not");
 }
 
-/// Drops repeats; says the time when stream time passes a minute.
-struct Once {
-    seen: DedupeStore,
-    out: Sink<String, Order>,
+/// Drops repeats; says the time when stream time passes a minute, where that is asked for.
+pub(super) struct Once {
+    pub(super) seen: DedupeStore,
+    pub(super) out: Sink<String, Order>,
 }
 
 impl Processor for Once {
