@@ -49,6 +49,15 @@ pub enum CallError {
         /// How long to wait.
         after: Option<Duration>,
     },
+    /// An answer about the door, not about the trigger.
+    #[error(
+        "the hook answered {status}, which speaks of the address or the signature and not of the \
+         trigger; is COIN_HOOK_URL the receiver's path, and COIN_HOOK_SECRET its secret?"
+    )]
+    Door {
+        /// HTTP status.
+        status: u16,
+    },
     /// The trigger cannot be written as JSON.
     #[error("writing the trigger as JSON")]
     Json(#[from] serde_json::Error),
@@ -61,7 +70,7 @@ impl Classify for CallError {
     fn disposition(&self) -> Disposition {
         match self {
             // An outage is not counted against the trigger: the key's validity is the limit.
-            Self::Transport(_) => Disposition::wait(OUTAGE_WAIT),
+            Self::Transport(_) | Self::Door { .. } => Disposition::wait(OUTAGE_WAIT),
             Self::Status { after, .. } => Disposition::wait(after.unwrap_or(OUTAGE_WAIT)),
             Self::Json(_) => Disposition::DeadLetter,
             Self::Fault(fault) => fault.disposition(),
@@ -201,18 +210,32 @@ fn body(trigger: &CoinTrigger) -> Result<Vec<u8>, serde_json::Error> {
     }
 }
 
-/// 2xx is taken, 4xx refused for good; anything else, a redirect included, may be repaired.
+/// 2xx is taken, 4xx refused for good, but for those that a wrong secret or path brings: they, and
+/// anything else, a redirect included, may be repaired.
 fn answer(status: StatusCode, after: Option<Duration>) -> Result<HookAnswer, CallError> {
     let is_passing =
         status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::TOO_MANY_REQUESTS;
     let status_code = status.as_u16();
     if status.is_success() {
         Ok(HookAnswer::Accepted { status: status_code })
+    } else if is_door(status) {
+        Err(CallError::Door { status: status_code })
     } else if status.is_client_error() && !is_passing {
         Ok(HookAnswer::Refused { status: status_code })
     } else {
         Err(CallError::Status { status: status_code, after })
     }
+}
+
+fn is_door(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    )
 }
 
 /// Seconds only; a date would need the receiver's clock.
@@ -239,8 +262,11 @@ mod tests {
         for status in [200, 202, 204] {
             check(status, "accepted");
         }
-        for status in [400, 401, 404, 410, 422] {
+        for status in [400, 409, 410, 413, 422] {
             check(status, "refused");
+        }
+        for status in [401, 403, 404, 405, 407] {
+            check(status, "Retry(Retry { after: Some(5s), is_counted: false })");
         }
         for status in [302, 408, 429, 500, 503] {
             check(status, "Retry(Retry { after: Some(3s), is_counted: false })");

@@ -232,6 +232,19 @@ fn trouble_of_the_receiver_is_repeated_with_the_same_key_after_its_wait() {
 }
 
 #[test]
+fn a_wrong_secret_at_the_receiver_loses_no_trigger() {
+    let receiver = Receiver::answering(&[401, 401, 403, 404]);
+    let mut driver = driver(Some(&receiver));
+    pipe(&mut driver, "a", Some(200));
+    assert_ne!(driver.committed(topics::TRIGGERS_FIRED), Some(1), "not while the door is closed");
+    driver.advance(Duration::from_mins(1));
+    let received = receiver.received();
+    assert_eq!(received.len(), 5);
+    assert!(received.iter().all(|request| request.header(KEY_HEADER) == "coin-trigger:jar:a"));
+    assert_eq!(driver.committed(topics::TRIGGERS_FIRED), Some(1));
+}
+
+#[test]
 fn a_refusal_is_recorded_and_not_repeated() {
     let receiver = Receiver::answering(&[410]);
     let mut driver = driver(Some(&receiver));
