@@ -9,6 +9,7 @@ use warp::http::header::USER_AGENT;
 
 use crate::key_fetch::Asks;
 use crate::metrics::{Metrics, SourceMetrics};
+use crate::receive::Complaints;
 
 /// A declared source with its active keys.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Door {
     pub source: SourceConfig,
     /// Its metrics.
     pub metrics: SourceMetrics,
+    /// What the log has been told of its rejected requests.
+    pub complaints: Complaints,
     /// Whom to ask for keys that are not known, where the provider publishes them.
     pub asks: Option<Asks>,
     /// Replaced as a whole when keys change; requests under way keep the one they took.
@@ -52,7 +55,8 @@ impl Door {
         metrics.keys.active(std::iter::empty(), verifier.key_ends());
         let asks = source.remote.as_ref().map(|_| Asks::default());
         let (verifier, keys) = (RwLock::new(Arc::new(verifier)), Mutex::default());
-        let door = Self { source, metrics, asks, verifier, keys };
+        let complaints = Complaints::default();
+        let door = Self { source, metrics, complaints, asks, verifier, keys };
         door.lock_keys().0 = loaded;
         Ok(door)
     }

@@ -1,5 +1,7 @@
 //! What happens to one webhook, from its head to its answer.
 
+mod complaints;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use streams::Clock;
 use warp::http::header::{CONTENT_LENGTH, EXPECT};
 use warp::http::{HeaderMap, Method};
 
+pub use self::complaints::Complaints;
 use crate::answer::Answer;
 use crate::body::{self, BodyError, BodyLimits};
 use crate::budget::{Budget, Share};
@@ -96,7 +99,7 @@ struct Genuine<'a> {
 }
 
 /// Takes one webhook at `door` and says what to answer. The answer is counted, a rejection logged
-/// with its source and reason and nothing of its content.
+/// with its source and reason and nothing of its content, ten a second of a source at most.
 pub async fn receive<P, S, B, E>(ingress: &Ingress<P>, door: &Door, head: &Head, body: S) -> Answer
 where
     P: Publisher,
@@ -106,9 +109,7 @@ where
     let genuine = match judge(ingress, door, head, body).await {
         Ok(genuine) => genuine,
         Err(answer) => {
-            if let Answer::Rejected(reason) = answer {
-                tracing::warn!(source = door.source.name, %reason, "webhook rejected");
-            }
+            complain(ingress, door, &answer);
             door.metrics.count(&answer);
             return answer;
         }
@@ -121,11 +122,16 @@ where
     }
     door.metrics.events.genuine(&genuine.verified, genuine.received_at, genuine.body.len());
     let answer = take(ingress, door, head, genuine, false).await;
-    if let Answer::Rejected(reason) = answer {
-        tracing::warn!(source = door.source.name, %reason, "webhook rejected");
-    }
+    complain(ingress, door, &answer);
     door.metrics.count(&answer);
     answer
+}
+
+/// Says that a request was rejected, unless many were in this second.
+fn complain<P>(ingress: &Ingress<P>, door: &Door, answer: &Answer) {
+    let Answer::Rejected(reason) = answer else { return };
+    let Some(unsaid) = door.complaints.may_say(ingress.clock.now()) else { return };
+    tracing::warn!(source = door.source.name, %reason, unsaid, "webhook rejected");
 }
 
 /// Reads the body and verifies its bytes; only then they are an event.
