@@ -198,7 +198,9 @@ fn bounds(
     changelog: &Arc<str>,
     partition: i32,
 ) -> Result<(i64, i64), RestoreError> {
-    let metadata = ask(|| clients.whole.fetch_metadata(Some(changelog), ASK_TIMEOUT))?;
+    // Asked by the client that will read: one that does not know the topic when it is assigned to it
+    // fetches nothing for a second.
+    let metadata = ask(|| clients.decided.fetch_metadata(Some(changelog), ASK_TIMEOUT))?;
     let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
     // A topic that is not known at all may be one that its broker has not told everybody of yet.
     if count > 0 && usize::try_from(partition).is_ok_and(|partition| partition >= count) {

@@ -186,3 +186,74 @@ fn raw(message: &BorrowedMessage<'_>, topic: Arc<str>) -> RawRecord {
         headers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::sync_channel,
+        time::{Duration, Instant},
+    };
+
+    use rdkafka::{
+        ClientConfig,
+        mocking::MockCluster,
+        producer::{BaseProducer, BaseRecord, Producer as _},
+    };
+
+    use super::super::{Beginning, Found, Owner, Plan, Progress, restore};
+    use crate::topology::StoreKind;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this test is about the time that a restore takes"
+    )]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// A client that is assigned a topic it has never heard of fetches nothing for a second, so two
+    /// changelogs took two. The shortest of some: a busy machine only adds.
+    #[test]
+    fn changelogs_are_read_without_a_pause_before_each() {
+        let mock = MockCluster::new(1).unwrap();
+        for topic in ["in", "one", "two"] {
+            mock.create_topic(topic, 1, 1).unwrap();
+        }
+        let servers = mock.bootstrap_servers();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for topic in ["one", "two"] {
+            for _ in 0..100 {
+                let record = BaseRecord::<str, str>::to(topic).partition(0).key("k").payload("v");
+                producer.send(record).map_err(|(error, _)| error).unwrap();
+            }
+        }
+        producer.flush(DEADLINE).unwrap();
+        let changelog = |store, topic: &str| (store, topic.into(), StoreKind::Ledger);
+        let plan = Plan {
+            owner: Owner { sub: 0, partition: 0, generation: 0 },
+            servers,
+            group_id: "app".to_owned(),
+            inputs: vec!["in".into()],
+            changelogs: vec![changelog(0, "one"), changelog(1, "two")],
+            beginning: Beginning { sources: None, positions: vec![None, None], is_old: false },
+        };
+        let mut shortest = Duration::MAX;
+        for _ in 0..3 {
+            let (sender, reports) = sync_channel(1_000);
+            let began = now();
+            let found = restore(&plan, &sender).unwrap();
+            shortest = shortest.min(began.elapsed());
+            assert!(matches!(found, Found::Restored(_)));
+            drop(sender);
+            let changes = reports.iter().map(|report| match report {
+                Progress::Changes(_, changes, _) => changes.len(),
+                _ => 0,
+            });
+            assert_eq!(changes.sum::<usize>(), 200);
+        }
+        assert!(shortest < Duration::from_millis(1_500), "{shortest:?}");
+    }
+}
