@@ -1,3 +1,5 @@
+mod damage;
+
 use std::sync::atomic::Ordering;
 
 use signatures::{Scheme, Secret, sign};
