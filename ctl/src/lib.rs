@@ -9,6 +9,7 @@ pub mod declaration;
 pub mod demo;
 pub mod graph;
 pub mod output;
+pub mod patience;
 pub mod pipeline;
 pub mod plan;
 pub mod platform;

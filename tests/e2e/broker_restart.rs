@@ -1,12 +1,16 @@
 //! Kafka goes and comes back under load, by a crash and in order: what was answered 200 is on the topic,
-//! all else got 503, and no decision is there twice.
+//! all else got 503, no decision is there twice, and whoever watches the topic goes on watching.
+mod follower;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use follower::Follower;
 use harness::{Load, Pipeline, Setup, Size, wait_until};
 use reqwest::StatusCode;
+use schemas::topics;
 use tokio::task::JoinSet;
 
 /// Requests at the same time.
@@ -97,12 +101,16 @@ async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyho
     for _ in 0..SENDERS {
         senders.spawn(send_until_told(load.clone(), Arc::clone(&score)));
     }
+    let mut follower = Follower::start(&pipeline, topics::WEBHOOKS_RECEIVED)?;
     for _ in 0..Size::of_this_run().rounds {
         grows("accepted webhooks", &score.accepted, ANSWERS).await?;
+        follower.shows_more(DEADLINE).await?;
         crash(&mut pipeline, &score).await?;
         grows("accepted webhooks after the crash", &score.accepted, ANSWERS).await?;
+        follower.shows_more(DEADLINE).await?;
         stop_in_order(&mut pipeline, &score).await?;
         grows("accepted webhooks after the stop", &score.accepted, ANSWERS).await?;
+        follower.shows_more(DEADLINE).await?;
     }
     score.stop.store(true, Ordering::Relaxed);
     let mut answers = Vec::new();

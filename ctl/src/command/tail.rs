@@ -10,6 +10,7 @@ use streams::registry::Registry;
 
 use crate::cli::Shared;
 use crate::output;
+use crate::patience::answered_by;
 use reader::{Reading, Start};
 
 /// How many records are shown when nothing else is asked for: a screenful.
@@ -43,7 +44,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     let servers = shared.bootstrap_servers()?;
     let registry = Registry::new(&shared.schema_registry_url()?)?;
     let admin = Admin::new(&servers)?;
-    let topics = admin.topics().await?;
+    let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
     let state = topics.get(&args.topic).with_context(|| {
         format!("no topic `{}` on {servers}; `bankstream topology describe` lists ours", args.topic)
     })?;

@@ -5,6 +5,9 @@ use streams::admin::{Admin, AdminError, TopicSetting, TopicState};
 use streams::registry::{Compatibility, Registry, RegistryError};
 use streams::topology_file::{DeclaredSchema, TopicSpec};
 
+use crate::output;
+use crate::patience::answered_by;
+
 /// A subject of the registry, as far as a plan needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveSubject {
@@ -48,7 +51,7 @@ impl Live {
         topics: &[TopicSpec],
         schemas: &[DeclaredSchema],
     ) -> Result<Self, LiveError> {
-        let there = admin.topics().await?;
+        let there = answered_by(admin.servers(), admin.topics(), output::progress).await?;
         let declared = topics.iter().map(|topic| topic.name.as_str());
         let known: Vec<&str> = declared.filter(|name| there.contains_key(*name)).collect();
         let settings = admin.settings(&known).await?;

@@ -6,6 +6,8 @@ use streams::admin::{Admin, TopicState, Watermarks};
 
 use crate::cli::Shared;
 use crate::command::tail::reader::{Reading, Start};
+use crate::output;
+use crate::patience::answered_by;
 
 /// Where records are read from.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ impl Cluster {
     pub(super) async fn find(shared: &Shared) -> anyhow::Result<Self> {
         let servers = shared.bootstrap_servers()?;
         let admin = Admin::new(&servers)?;
-        let topics = admin.topics().await?;
+        let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
         Ok(Self { servers, admin, topics })
     }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use streams::admin::Watermarks;
 use tokio::sync::mpsc;
+
+use crate::output;
 
 /// Records that wait to be shown: a terminal is slow, the topic may be long.
 const WAITING_MAX: usize = 256;
@@ -45,7 +47,7 @@ pub(in crate::command) struct Reading {
 
 impl Reading {
     /// Begins to read `topic`, whose partitions have these `ends`; stops at the end of every partition
-    /// unless it is to `follow`.
+    /// unless it is to `follow`: then it outlives brokers that are away for a while.
     pub(in crate::command) fn start(
         servers: &str,
         topic: &str,
@@ -103,6 +105,7 @@ fn read(
         Start::Beginning => None,
         Start::Newest(count) => Some(Newest::of(count.min(NEWEST_MAX))),
     };
+    let mut is_away = false;
     while !sender.is_closed() {
         if open.is_empty() {
             for record in newest.take().map(Newest::records).unwrap_or_default() {
@@ -119,6 +122,14 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
+            // The library connects again by itself, and goes on where it was.
+            Some(Err(error)) if follow && is_passing(&error) => {
+                let code = error.rdkafka_error_code().filter(|_| !is_away);
+                if let Some(code) = code {
+                    output::progress(&format!("Kafka does not answer ({code}); waiting for it"));
+                }
+                is_away = true;
+            }
             Some(Err(error)) => {
                 let error = anyhow::Error::new(error).context("reading the topic");
                 // when nobody listens the loop ends anyway
@@ -126,6 +137,7 @@ fn read(
                 return;
             }
             Some(Ok(message)) => {
+                is_away = false;
                 let record = record(&message.detach());
                 match &mut newest {
                     Some(newest) => newest.push(record),
@@ -135,6 +147,23 @@ fn read(
             }
         }
     }
+}
+
+/// Whether it goes by when the brokers are back.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerNotAvailable
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
+    )
 }
 
 /// The newest records seen so far. Records may be large: of a partition no more are held than may be
