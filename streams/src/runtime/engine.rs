@@ -272,8 +272,13 @@ impl Engine {
     /// A task has its state: its partitions flow from here on.
     pub(super) fn restored(&mut self, owner: Owner) {
         let is_paused = self.is_paused;
+        let is_being_decided = self.transaction.is_being_decided();
         let Some(running) = self.task(owner) else { return };
         running.is_restored = true;
+        if is_being_decided && running.task.is_transactional() {
+            // A commit may take long, and partitions come meanwhile.
+            running.task.hold();
+        }
         if is_paused {
             running.task.drain();
         }

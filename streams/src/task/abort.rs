@@ -18,6 +18,11 @@ impl Task {
         self.is_abort_wanted
     }
 
+    /// Holds still until the open transaction, which it has no part in, is decided.
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
     /// Sends what is left to send and holds still until the transaction is decided. What to commit
     /// comes back: per input, where something was finished.
     pub(crate) fn prepare(&mut self) -> Vec<(usize, CommitPoint)> {

@@ -140,6 +140,12 @@ impl Transaction {
         !matches!(self.phase, Phase::Offsets(_))
     }
 
+    /// Whether it is too late to be a part of it: what a task sent now would be refused, or be
+    /// committed without the offset that it belongs to.
+    pub(crate) fn is_being_decided(&self) -> bool {
+        !matches!(self.phase, Phase::Idle | Phase::Open)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
     }
@@ -184,7 +190,11 @@ impl Transaction {
             self.leisure = Leisure::new(self.interval_ms, now);
         }
         let is_abort_wanted = tasks.iter().any(|task| task.is_abort_wanted());
-        if is_abort_wanted && !self.is_idle() {
+        if is_abort_wanted && self.is_idle() {
+            // There is no abort to take it back: what is committed is where to begin.
+            return Progress::Fatal("a record was refused outside of a transaction".to_owned());
+        }
+        if is_abort_wanted {
             self.give_up();
         }
         match std::mem::replace(&mut self.phase, Phase::Idle) {

@@ -129,7 +129,11 @@ mod tests {
         native::Forwarding,
         record::{Headers, Outgoing, Position, RawRecord},
         runtime::engine::Equipment,
-        task::{Environment, Event, SendId, commit_point::CommitPoint},
+        task::{
+            Environment, Event, SendId,
+            commit_point::CommitPoint,
+            transaction::{ErrorKind, Offsets, Progress, TransactionError, Transactional},
+        },
         topology::{Effects, Topology},
     };
 
@@ -163,6 +167,81 @@ mod tests {
             directory: None,
         };
         Engine::new(Arc::new(builder.build().unwrap()), Environment::for_tests("mixed"), equipment)
+    }
+
+    /// A broker that does not answer the commit until it is told to.
+    #[derive(Default)]
+    struct Silent {
+        answers: bool,
+    }
+
+    impl Transactional for Silent {
+        fn begin(&mut self) -> Result<(), TransactionError> {
+            Ok(())
+        }
+
+        fn dispatch(&mut self) {}
+
+        fn send_offsets(&mut self, _: &Offsets) -> Result<(), TransactionError> {
+            Ok(())
+        }
+
+        fn commit(&mut self) -> Result<(), TransactionError> {
+            let (kind, message) = (ErrorKind::Retriable, "not yet".to_owned());
+            if self.answers { Ok(()) } else { Err(TransactionError { kind, message }) }
+        }
+
+        fn abort(&mut self) -> Result<(), TransactionError> {
+            Ok(())
+        }
+    }
+
+    fn fetched(partition: i32) -> Event {
+        let record = RawRecord {
+            position: Position { topic: "decide".into(), partition, offset: 0 },
+            timestamp: 0,
+            key: None,
+            value: Some(bytes::Bytes::from_static(b"no Avro")),
+            headers: Headers::new(),
+        };
+        Event::Fetched { input: 0, record }
+    }
+
+    /// What it sent would be refused by the client, and the commit would call its changes committed.
+    #[test]
+    fn a_task_that_is_restored_while_a_commit_waits_for_the_broker_begins_after_it() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut engine = engine(runtime.handle().clone());
+        let mut broker = Silent::default();
+        let first = engine.add_task(0, 0).unwrap();
+        engine.restored(first);
+        let now = engine.now();
+        engine.transaction.open(&mut broker).unwrap();
+        let task = &mut engine.tasks.get_mut(&(0, 0)).unwrap().task;
+        task.handle(fetched(0), now);
+        task.tick(now);
+        engine.transaction.hurry(now);
+        for expected in [Progress::HandOver, Progress::Waiting] {
+            let task = &mut engine.tasks.get_mut(&(0, 0)).unwrap().task;
+            let progress = engine.transaction.step(&mut [task], &mut broker, true, now);
+            assert_eq!(progress, expected);
+        }
+
+        let late = engine.add_task(0, 1).unwrap();
+        engine.restored(late);
+        let task = &mut engine.tasks.get_mut(&(0, 1)).unwrap().task;
+        task.handle(fetched(1), now);
+        task.tick(now);
+        assert!(!task.is_dirty() && task.take_commands().is_empty(), "it waits");
+
+        broker.answers = true;
+        let mut tasks: Vec<_> =
+            engine.tasks.values_mut().map(|running| &mut running.task).collect();
+        let progress = engine.transaction.step(&mut tasks, &mut broker, true, now);
+        assert_eq!(progress, Progress::Committed);
+        let task = &mut engine.tasks.get_mut(&(0, 1)).unwrap().task;
+        task.tick(now);
+        assert!(task.is_dirty(), "and begins");
     }
 
     #[test]
