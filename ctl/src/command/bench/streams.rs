@@ -81,6 +81,9 @@ pub(super) async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode>
         for ratio in ratios(&measured) {
             output::line(&ratio)?;
         }
+        for bound in measured.iter().filter_map(bound) {
+            output::line(&bound)?;
+        }
     }
     let is_exact = measured.iter().all(|run| run.quality.is_exact());
     Ok(if is_exact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -196,6 +199,18 @@ fn ratios(measured: &[Measured]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What a run was of what its calls allow: as many at a time as are in flight.
+fn bound(run: &Measured) -> Option<String> {
+    let (bank_us, in_flight) = (run.bank_us?, run.in_flight?);
+    let most = in_flight.saturating_mul(1_000_000).checked_div(bank_us)?;
+    let percent = run.records_per_second?.saturating_mul(100).checked_div(most)?;
+    let millis = format!("{}.{:02}", bank_us / 1_000, bank_us % 1_000 / 10);
+    let name = &run.name;
+    Some(format!(
+        "{name}: the bank took {millis} ms a call, so {most} records/s at most; {percent} % of it"
+    ))
 }
 
 /// What came out, compared with what has to.

@@ -1,10 +1,13 @@
 //! A bank that answers every question after 20 ms: HTTP/1.1, one request after the other on a connection.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How long the bank thinks.
 const DELAY: Duration = Duration::from_millis(20);
@@ -15,7 +18,16 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Bank {
     pub(super) url: String,
+    thought: Arc<Thought>,
     _serving: JoinSet<()>,
+}
+
+/// What its answers took, from the whole question to the first byte of the answer: more than it is
+/// told to, since its timer counts in milliseconds and its machine has other work.
+#[derive(Debug, Default)]
+struct Thought {
+    answers: AtomicU64,
+    micros: AtomicU64,
 }
 
 impl Bank {
@@ -23,21 +35,29 @@ impl Bank {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("opening a bank")?;
         let url = format!("http://{}", listener.local_addr()?);
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener));
-        Ok(Self { url, _serving: serving })
+        let thought = Arc::new(Thought::default());
+        serving.spawn(accept(listener, Arc::clone(&thought)));
+        Ok(Self { url, thought, _serving: serving })
+    }
+
+    /// What an answer took in the mean, microseconds.
+    pub(super) fn mean_us(&self) -> Option<u64> {
+        let Thought { answers, micros } = &*self.thought;
+        micros.load(Ordering::Relaxed).checked_div(answers.load(Ordering::Relaxed))
     }
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: TcpListener, thought: Arc<Thought>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         // A connection that breaks is its client's to open again.
-        connections.spawn(async move { drop(serve(&stream).await) });
+        let thought = Arc::clone(&thought);
+        connections.spawn(async move { drop(serve(&stream, &thought).await) });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: &TcpStream) -> std::io::Result<()> {
+async fn serve(stream: &TcpStream, thought: &Thought) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut head = Vec::new();
     loop {
@@ -55,6 +75,7 @@ async fn serve(stream: &TcpStream) -> std::io::Result<()> {
                 return Ok(());
             }
         }
+        let asked = Instant::now();
         tokio::time::sleep(DELAY).await;
         let text = String::from_utf8_lossy(&head);
         let path = text.split(' ').nth(1).unwrap_or_default();
@@ -63,6 +84,9 @@ async fn serve(stream: &TcpStream) -> std::io::Result<()> {
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
+        let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+        thought.micros.fetch_add(took, Ordering::Relaxed);
+        thought.answers.fetch_add(1, Ordering::Relaxed);
         write(stream, response.as_bytes()).await?;
     }
 }

@@ -51,6 +51,9 @@ pub(super) struct Measured {
     pub(super) back_ms: Option<u64>,
     /// Ids and accounts, by the time from a start without disk to all outputs.
     pub(super) restored_per_second: Option<u64>,
+    /// What the bank's answers took in the mean, and how many were waited for at the same time.
+    pub(super) bank_us: Option<u64>,
+    pub(super) in_flight: Option<u64>,
     pub(super) quality: Quality,
 }
 
@@ -88,7 +91,12 @@ impl Stand<'_> {
                 let data = Data { records: u64::from(*records), accounts: CALL_ACCOUNTS };
                 self.cluster.create(CALLS, PARTITIONS).await?;
                 fill(self.cluster, CALLS, &data)?;
-                self.throughput(&here, data).await
+                let measured = self.throughput(&here, data).await;
+                measured.map(|measured| Measured {
+                    bank_us: bank.mean_us(),
+                    in_flight: Some(u64::from(*in_flight)),
+                    ..measured
+                })
             }
         }?;
         measured.name.clone_from(&self.name);
