@@ -30,9 +30,13 @@ const KINDS: [&str; 16] = [
     "the signature is there twice",
     "the signature has a byte that is no text",
     "the signature is under another name",
-    "another secret signed it",
-    "it was signed at another time",
+    SECRET,
+    TIME,
 ];
+
+/// The two that are done where it is signed.
+const SECRET: &str = "another secret signed it";
+const TIME: &str = "it was signed at another time";
 
 /// A request as it is sent.
 struct Sent {
@@ -91,29 +95,28 @@ fn damage(rng: &mut fastrand::Rng, kind: &str, sent: &mut Sent) {
         }
         "the signature has a byte that is no text" => value[in_value] = 0xff,
         "the signature is under another name" => *name = HeaderName::from_static("x-signature"),
-        _ => unreachable!("`{kind}` is done where it is signed"),
+        _ => unreachable!("no damage is called `{kind}`"),
     }
 }
 
 /// A genuine request of a random source with one damage; gives the source's name and the damage.
 fn damaged(rng: &mut fastrand::Rng, number: usize) -> (&'static str, &'static str, Sent) {
-    let (source, scheme) = schemes().into_iter().nth(rng.usize(..3)).unwrap();
     let kind = KINDS[number % KINDS.len()];
+    // Only one of them signs the time.
+    let drawn = if kind == TIME { 1 } else { rng.usize(..3) };
+    let (source, scheme) = schemes().into_iter().nth(drawn).unwrap();
     let body = up_body(&format!("e-{number}"), Some("t-1"));
-    let sent = match kind {
-        "another secret signed it" => signed(&scheme, "another", body, NOW),
-        "it was signed at another time" => {
-            let at = if rng.bool() { NOW - LONG_MS } else { NOW + LONG_MS };
-            signed(&Scheme::stripe(), "stripe", body, at)
-        }
-        _ => {
-            let mut sent = signed(&scheme, source, body, NOW);
-            damage(rng, kind, &mut sent);
-            sent
-        }
+    let (secret, at) = match kind {
+        SECRET => ("another", NOW),
+        TIME if rng.bool() => (source, NOW - LONG_MS),
+        TIME => (source, NOW + LONG_MS),
+        _ => (source, NOW),
     };
-    let is_timed = kind == "it was signed at another time";
-    (if is_timed { "stripe" } else { source }, kind, sent)
+    let mut sent = signed(&scheme, secret, body, at);
+    if ![SECRET, TIME].contains(&kind) {
+        damage(rng, kind, &mut sent);
+    }
+    (source, kind, sent)
 }
 
 async fn answer(ingress: &TestIngress, source: &str, sent: &Sent) -> Answer {
