@@ -7,9 +7,9 @@ use signatures::{Headers, KeySet, Occurrence, Reason, Verified, Verifier};
 use warp::http::HeaderMap;
 use warp::http::header::USER_AGENT;
 
+use crate::complaints::Complaints;
 use crate::key_fetch::Asks;
 use crate::metrics::{Metrics, SourceMetrics};
-use crate::receive::Complaints;
 
 /// A declared source with its active keys.
 #[derive(Debug)]

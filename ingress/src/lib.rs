@@ -14,6 +14,7 @@ mod canary;
 pub mod capture;
 pub mod client;
 pub mod clock;
+pub mod complaints;
 pub mod config;
 pub mod deadline;
 pub mod dedupe;

@@ -1,7 +1,5 @@
 //! What happens to one webhook, from its head to its answer.
 
-mod complaints;
-
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +12,6 @@ use streams::Clock;
 use warp::http::header::{CONTENT_LENGTH, EXPECT};
 use warp::http::{HeaderMap, Method};
 
-pub use self::complaints::Complaints;
 use crate::answer::Answer;
 use crate::body::{self, BodyError, BodyLimits};
 use crate::budget::{Budget, Share};
@@ -109,7 +106,7 @@ where
     let genuine = match judge(ingress, door, head, body).await {
         Ok(genuine) => genuine,
         Err(answer) => {
-            complain(ingress, door, &answer);
+            complain(door, &answer);
             door.metrics.count(&answer);
             return answer;
         }
@@ -122,15 +119,15 @@ where
     }
     door.metrics.events.genuine(&genuine.verified, genuine.received_at, genuine.body.len());
     let answer = take(ingress, door, head, genuine, false).await;
-    complain(ingress, door, &answer);
+    complain(door, &answer);
     door.metrics.count(&answer);
     answer
 }
 
 /// Says that a request was rejected, unless many were in this second.
-fn complain<P>(ingress: &Ingress<P>, door: &Door, answer: &Answer) {
+fn complain(door: &Door, answer: &Answer) {
     let Answer::Rejected(reason) = answer else { return };
-    let Some(unsaid) = door.complaints.may_say(ingress.clock.now()) else { return };
+    let Some(unsaid) = door.complaints.may_say() else { return };
     tracing::warn!(source = door.source.name, %reason, unsaid, "webhook rejected");
 }
 
