@@ -1,16 +1,25 @@
 //! What a person sees while Kafka does not answer.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use streams::admin::{Admin, AdminError, TopicState};
 use tokio::time::timeout;
+
+use crate::output;
 
 /// How long an answer may take before something is said: longer than a slow connection takes.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
+/// Every topic on the cluster, by name: the first thing that most commands ask.
+pub async fn topics(admin: &Admin) -> Result<BTreeMap<String, TopicState>, AdminError> {
+    answered_by(admin.servers(), admin.topics(), output::progress).await
+}
+
 /// Waits for the first `answer` of `servers`; when it takes long, `say` is told once.
-pub async fn answered_by<T>(
+async fn answered_by<T>(
     servers: &str,
     answer: impl Future<Output = T>,
     say: impl FnOnce(&str),

@@ -9,9 +9,8 @@ use streams::admin::{Admin, GroupOffset, TopicState};
 use streams::topology_file::AppDeclaration;
 
 use crate::cli::Shared;
-use crate::patience::answered_by;
 use crate::table::Table;
-use crate::{declaration, output};
+use crate::{declaration, output, patience};
 
 /// The command line.
 ///
@@ -57,7 +56,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
         None => file.apps().values().collect(),
     };
     let admin = Admin::new(&shared.bootstrap_servers()?)?;
-    let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
+    let topics = patience::topics(&admin).await?;
     let mut lags = Vec::new();
     for app in apps {
         lags.extend(lag_of(&admin, &topics, app, args.run_id.as_deref()).await?);

@@ -9,8 +9,7 @@ use streams::admin::Admin;
 use streams::registry::Registry;
 
 use crate::cli::Shared;
-use crate::output;
-use crate::patience::answered_by;
+use crate::{output, patience};
 use reader::{Reading, Start};
 
 /// How many records are shown when nothing else is asked for: a screenful.
@@ -44,7 +43,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     let servers = shared.bootstrap_servers()?;
     let registry = Registry::new(&shared.schema_registry_url()?)?;
     let admin = Admin::new(&servers)?;
-    let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
+    let topics = patience::topics(&admin).await?;
     let state = topics.get(&args.topic).with_context(|| {
         format!("no topic `{}` on {servers}; `bankstream topology describe` lists ours", args.topic)
     })?;

@@ -5,8 +5,7 @@ use streams::admin::{Admin, AdminError, TopicSetting, TopicState};
 use streams::registry::{Compatibility, Registry, RegistryError};
 use streams::topology_file::{DeclaredSchema, TopicSpec};
 
-use crate::output;
-use crate::patience::answered_by;
+use crate::patience;
 
 /// A subject of the registry, as far as a plan needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl Live {
         topics: &[TopicSpec],
         schemas: &[DeclaredSchema],
     ) -> Result<Self, LiveError> {
-        let there = answered_by(admin.servers(), admin.topics(), output::progress).await?;
+        let there = patience::topics(admin).await?;
         let declared = topics.iter().map(|topic| topic.name.as_str());
         let known: Vec<&str> = declared.filter(|name| there.contains_key(*name)).collect();
         let settings = admin.settings(&known).await?;

@@ -6,8 +6,7 @@ use streams::admin::{Admin, TopicState, Watermarks};
 
 use crate::cli::Shared;
 use crate::command::tail::reader::{Reading, Start};
-use crate::output;
-use crate::patience::answered_by;
+use crate::patience;
 
 /// Where records are read from.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ impl Cluster {
     pub(super) async fn find(shared: &Shared) -> anyhow::Result<Self> {
         let servers = shared.bootstrap_servers()?;
         let admin = Admin::new(&servers)?;
-        let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
+        let topics = patience::topics(&admin).await?;
         Ok(Self { servers, admin, topics })
     }
 

@@ -8,8 +8,7 @@ use streams::registry::{Registry, RegistryError};
 use super::entry::Entry;
 use crate::cli::Shared;
 use crate::command::tail::reader::{Reading, Record, Start};
-use crate::output;
-use crate::patience::answered_by;
+use crate::{output, patience};
 
 /// The newest requests that are read: of the longest that are kept some 100 MB, and more than anybody
 /// looks through.
@@ -20,7 +19,7 @@ pub(super) async fn entries(shared: &Shared) -> anyhow::Result<Vec<Entry>> {
     let servers = shared.bootstrap_servers()?;
     let registry = Registry::new(&shared.schema_registry_url()?)?;
     let admin = Admin::new(&servers)?;
-    let topics = answered_by(admin.servers(), admin.topics(), output::progress).await?;
+    let topics = patience::topics(&admin).await?;
     let state = topics.get(WEBHOOKS_REJECTED).with_context(|| {
         format!("no topic `{WEBHOOKS_REJECTED}` on {servers}; `bankstream topology apply` makes it")
     })?;
