@@ -1,5 +1,5 @@
 //! A dead letter is sent again once, as it was, and comes back with its history.
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,16 +14,11 @@ const RECEIPT: &str = "__streams.redriven";
 
 /// Runs `bankstream dlq` beside the pipeline; gives its answer and its exit code.
 async fn dlq(pipeline: &Pipeline, arguments: &[&str]) -> anyhow::Result<(Value, i32)> {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = std::env::current_exe()?;
-    let bin = program.ancestors().nth(2).context("finding the programs")?;
-    let mut command = Command::new(bin.join("bankstream"));
-    command.current_dir(here.join("..")).args(["--json", "dlq"]).args(arguments);
+    let mut command = pipeline.bankstream()?;
+    command.args(["--json", "dlq"]).args(arguments);
     // its lock is this test's own
     let dir = tempfile::tempdir()?;
     command.arg("--dir").arg(dir.path());
-    command.args(["--bootstrap-servers", pipeline.platform.bootstrap_servers()]);
-    command.args(["--schema-registry-url", pipeline.platform.registry_url()]);
     let output = tokio::task::spawn_blocking(move || command.output()).await?;
     let Output { status, stdout, stderr } = output?;
     let said = || String::from_utf8_lossy(&stderr).into_owned();

@@ -1,6 +1,7 @@
 //! One whole pipeline for one test: own servers, own folder, real binaries.
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -73,6 +74,16 @@ impl Pipeline {
         all.find(named).with_context(|| format!("no program {app}"))
     }
 
+    /// `bankstream` beside this pipeline, in the project's folder.
+    pub fn bankstream(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(programs()?.join("bankstream"));
+        command
+            .current_dir(project())
+            .args(["--bootstrap-servers", self.platform.bootstrap_servers()])
+            .args(["--schema-registry-url", self.platform.registry_url()]);
+        Ok(command)
+    }
+
     /// Waits until `count` more events are on the raw topic.
     pub async fn progress(&self, count: u64) -> anyhow::Result<()> {
         let goal = self.watch.totals().raw + count;
@@ -136,11 +147,8 @@ pub struct Paths {
 impl Paths {
     /// Those of the test `name`.
     pub fn of(name: &str) -> anyhow::Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let project = here.parent().unwrap_or(here).to_path_buf();
-        // A test program stands in `deps/` below the folder of the programs.
-        let program = std::env::current_exe().context("finding this test program")?;
-        let bin = program.ancestors().nth(2).context("finding the programs beside it")?;
+        let project = project().to_path_buf();
+        let bin = programs()?;
         let bankstream = bin.join("bankstream");
         ensure!(
             bankstream.exists(),
@@ -153,8 +161,21 @@ impl Paths {
             std::fs::remove_dir_all(&dir).context("emptying the folder of the test")?;
         }
         let jars = project.join(".bankstream/platform/lib");
-        Ok(Self { bin: bin.to_path_buf(), jars, dir, project })
+        Ok(Self { project, bin, jars, dir })
     }
+}
+
+/// The project's folder.
+fn project() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The folder of this build's programs. A test program stands in `deps/` below it.
+fn programs() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("finding this test program")?;
+    let bin = program.ancestors().nth(2).context("finding the programs beside it")?;
+    Ok(bin.to_path_buf())
 }
 
 /// Waits for this test's turn; it lasts until the answer is dropped.

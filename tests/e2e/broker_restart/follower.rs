@@ -1,10 +1,10 @@
 //! A person who watches a topic meanwhile.
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use harness::{Pipeline, wait_until};
 
 /// `bankstream tail --follow`, and what it has shown.
@@ -20,12 +20,8 @@ impl Follower {
     pub(super) fn start(pipeline: &Pipeline, topic: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let shown = dir.path().join("shown");
-        let program = std::env::current_exe()?;
-        let bin = program.ancestors().nth(2).context("finding the programs")?;
-        let child = Command::new(bin.join("bankstream"))
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .args(["--bootstrap-servers", pipeline.platform.bootstrap_servers()])
-            .args(["--schema-registry-url", pipeline.platform.registry_url()])
+        let child = pipeline
+            .bankstream()?
             .args(["tail", topic, "--follow"])
             .stdin(Stdio::null())
             .stdout(File::create(&shown)?)
@@ -42,8 +38,7 @@ impl Follower {
             ensure!(ended.is_none(), "`tail --follow` ended with {ended:?}");
             Ok(fs::metadata(&shown)?.len() > before)
         })
-        .await?;
-        Ok(())
+        .await
     }
 }
 
