@@ -8,7 +8,7 @@
 
 mod leisure;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

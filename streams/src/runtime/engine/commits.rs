@@ -132,7 +132,7 @@ mod tests {
         task::{
             Environment, Event, SendId,
             commit_point::CommitPoint,
-            transaction::{ErrorKind, Offsets, Progress, TransactionError, Transactional},
+            transaction::{Progress, tests::Calls},
         },
         topology::{Effects, Topology},
     };
@@ -169,33 +169,6 @@ mod tests {
         Engine::new(Arc::new(builder.build().unwrap()), Environment::for_tests("mixed"), equipment)
     }
 
-    /// A broker that does not answer the commit until it is told to.
-    #[derive(Default)]
-    struct Silent {
-        answers: bool,
-    }
-
-    impl Transactional for Silent {
-        fn begin(&mut self) -> Result<(), TransactionError> {
-            Ok(())
-        }
-
-        fn dispatch(&mut self) {}
-
-        fn send_offsets(&mut self, _: &Offsets) -> Result<(), TransactionError> {
-            Ok(())
-        }
-
-        fn commit(&mut self) -> Result<(), TransactionError> {
-            let (kind, message) = (ErrorKind::Retriable, "not yet".to_owned());
-            if self.answers { Ok(()) } else { Err(TransactionError { kind, message }) }
-        }
-
-        fn abort(&mut self) -> Result<(), TransactionError> {
-            Ok(())
-        }
-    }
-
     fn fetched(partition: i32) -> Event {
         let record = RawRecord {
             position: Position { topic: "decide".into(), partition, offset: 0 },
@@ -212,7 +185,8 @@ mod tests {
     fn a_task_that_is_restored_while_a_commit_waits_for_the_broker_begins_after_it() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let mut engine = engine(runtime.handle().clone());
-        let mut broker = Silent::default();
+        let mut broker = Calls::default();
+        broker.is_silent = true;
         let first = engine.add_task(0, 0).unwrap();
         engine.restored(first);
         let now = engine.now();
@@ -234,7 +208,7 @@ mod tests {
         task.tick(now);
         assert!(!task.is_dirty() && task.take_commands().is_empty(), "it waits");
 
-        broker.answers = true;
+        broker.is_silent = false;
         let mut tasks: Vec<_> =
             engine.tasks.values_mut().map(|running| &mut running.task).collect();
         let progress = engine.transaction.step(&mut tasks, &mut broker, true, now);

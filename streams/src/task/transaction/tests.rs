@@ -2,9 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use apache_avro::AvroSchema as _;
 
-use super::{Offsets, Progress, Transaction, TransactionError, Transactional};
+use super::{ErrorKind, Offsets, Progress, Transaction, TransactionError, Transactional};
 use crate::{
-    Context, DedupeStore, Fault, Processor, Record,
+    Context, DedupeStore, Disposition, Fault, Processor, Record,
+    disposition::Failure,
     key::Key as _,
     record::{Headers, Position, RawRecord},
     task::{Command, Environment, Event, Task, commit_point::CommitPoint},
@@ -34,30 +35,35 @@ impl Processor for Remember {
 
 /// What a producer was asked, in order.
 #[derive(Default)]
-struct Calls(Vec<&'static str>);
+pub(crate) struct Calls {
+    made: Vec<&'static str>,
+    /// The broker does not answer a commit.
+    pub(crate) is_silent: bool,
+}
 
 impl Transactional for Calls {
     fn begin(&mut self) -> Result<(), TransactionError> {
-        self.0.push("begin");
+        self.made.push("begin");
         Ok(())
     }
 
     fn dispatch(&mut self) {
-        self.0.push("dispatch");
+        self.made.push("dispatch");
     }
 
     fn send_offsets(&mut self, _: &Offsets) -> Result<(), TransactionError> {
-        self.0.push("offsets");
+        self.made.push("offsets");
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), TransactionError> {
-        self.0.push("commit");
-        Ok(())
+        self.made.push("commit");
+        let (kind, message) = (ErrorKind::Retriable, "the broker is silent".to_owned());
+        if self.is_silent { Err(TransactionError { kind, message }) } else { Ok(()) }
     }
 
     fn abort(&mut self) -> Result<(), TransactionError> {
-        self.0.push("abort");
+        self.made.push("abort");
         Ok(())
     }
 }
@@ -121,7 +127,7 @@ fn ids_leave_once_before_the_commit_and_again_with_it() {
         }
     }
     assert_eq!(sent, [(33, 1), (INTERVAL_MS, 1)]);
-    assert_eq!(calls.0, ["begin", "dispatch", "dispatch", "offsets", "commit"]);
+    assert_eq!(calls.made, ["begin", "dispatch", "dispatch", "offsets", "commit"]);
 }
 
 /// When a transaction that is open from the last commit at 10 ms on is committed.
@@ -149,4 +155,25 @@ fn a_thread_with_time_commits_before_the_interval_is_over() {
     assert_eq!(committed_at(0), INTERVAL_MS);
     // 10 ms for the last commit: a gap of twice as long, and a quarter of the interval at least.
     assert_eq!(committed_at(1_000), 10 + 25);
+}
+
+/// Nothing brings this about that is known; a thread that stood still would tell nobody.
+#[test]
+fn a_record_refused_while_no_transaction_is_open_begins_anew() {
+    let (mut task, mut calls) = (task(), Calls::default());
+    let mut transaction = Transaction::new(INTERVAL_MS, 0);
+    feed(&mut task, 0, 0);
+    task.send_waiting_changes();
+    let sent = task.take_commands().into_iter().find_map(|command| match command {
+        Command::Send { id, .. } => Some(id),
+        _ => None,
+    });
+    let failure = Failure {
+        exception: "test",
+        message: "not in a transaction".to_owned(),
+        disposition: Disposition::Halt,
+    };
+    task.handle(Event::Refused { send: sent.unwrap(), failure }, 1);
+    let progress = transaction.step(&mut [&mut task], &mut calls, true, 1);
+    assert!(matches!(progress, Progress::Fatal(_)), "{progress:?}");
 }
