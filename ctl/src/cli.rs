@@ -108,6 +108,8 @@ enum Command {
     Pause(command::hold::Args),
     /// Tell a paused app to go on.
     Resume(command::hold::Args),
+    /// Transactions that partitions are held up by, and the end of those that hang.
+    Transactions(command::transactions::Args),
     /// Records that a processor gave up: counted, shown, sent again.
     Dlq(command::dlq::Args),
     /// The bank's webhooks, a signed test sender, a verdict explained.
@@ -128,6 +130,7 @@ impl Cli {
             Command::Lag(args) => command::lag::run(args, &shared).await,
             Command::Pause(args) => command::hold::run(args, "pause").await,
             Command::Resume(args) => command::hold::run(args, "resume").await,
+            Command::Transactions(args) => command::transactions::run(args, &shared).await,
             Command::Dlq(args) => command::dlq::run(args, &shared).await,
             Command::Webhook(args) => command::webhook::run(args, &shared).await,
         }

@@ -9,4 +9,5 @@ pub mod platform;
 pub mod run;
 pub mod tail;
 pub mod topology;
+pub mod transactions;
 pub mod webhook;

@@ -6,6 +6,7 @@ mod alter;
 mod members;
 mod offsets;
 mod topics;
+pub mod transactions;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,16 @@ pub enum AdminError {
         /// What the broker said.
         code: RDKafkaErrorCode,
         /// In which words.
+        reason: String,
+    },
+    /// One broker did not do what only it can.
+    #[error("the broker at {address} cannot {action}: {reason}")]
+    Broker {
+        /// Its address; the bootstrap servers when none could be told.
+        address: String,
+        /// What was asked.
+        action: String,
+        /// Why not, and what to do.
         reason: String,
     },
     /// The thread that asked ended in a panic.

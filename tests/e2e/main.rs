@@ -11,6 +11,8 @@ mod demo_summary;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod hanging;
+#[cfg(test)]
 mod ingress_capture;
 #[cfg(test)]
 mod ingress_crash;

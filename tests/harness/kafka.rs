@@ -1,4 +1,6 @@
 //! One real Kafka, without the pipeline: for one test, or for several that get on with each other.
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Weak};
 
 use anyhow::Context as _;
@@ -10,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use streams::admin::Admin;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::pipeline::{Paths, turn};
+use crate::pipeline::{Paths, bankstream, turn};
 
 /// The broker that tests share while one of them runs.
 static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());
@@ -140,15 +142,29 @@ impl Kafka {
     }
 
     /// The test's folder under `target/`.
-    pub fn dir(&self) -> &std::path::Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Kills it with SIGKILL and starts it again, on the same port with the same data.
     pub async fn kill_and_start(&mut self) -> anyhow::Result<()> {
+        self.kill_damage_and_start(|_| Ok(())).await
+    }
+
+    /// The same, with something done to the folder of its data in between.
+    pub async fn kill_damage_and_start(
+        &mut self,
+        damage: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let kafka = self.platform.kafka().context("Kafka was started by the test")?;
         kafka.kill().await?;
+        damage(&self.dir.join("platform/kafka"))?;
         Ok(kafka.start().await?)
+    }
+
+    /// `bankstream` beside it.
+    pub fn bankstream(&self) -> anyhow::Result<Command> {
+        bankstream(self.bootstrap_servers())
     }
 
     /// Stops it in order.

@@ -76,11 +76,8 @@ impl Pipeline {
 
     /// `bankstream` beside this pipeline, in the project's folder.
     pub fn bankstream(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(programs()?.join("bankstream"));
-        command
-            .current_dir(project())
-            .args(["--bootstrap-servers", self.platform.bootstrap_servers()])
-            .args(["--schema-registry-url", self.platform.registry_url()]);
+        let mut command = bankstream(self.platform.bootstrap_servers())?;
+        command.args(["--schema-registry-url", self.platform.registry_url()]);
         Ok(command)
     }
 
@@ -163,6 +160,13 @@ impl Paths {
         let jars = project.join(".bankstream/platform/lib");
         Ok(Self { project, bin, jars, dir })
     }
+}
+
+/// `bankstream` in the project's folder, with this Kafka.
+pub(crate) fn bankstream(bootstrap_servers: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(programs()?.join("bankstream"));
+    command.current_dir(project()).args(["--bootstrap-servers", bootstrap_servers]);
+    Ok(command)
 }
 
 /// The project's folder.

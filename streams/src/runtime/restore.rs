@@ -75,15 +75,15 @@ pub(super) enum RestoreError {
     #[error(
         "the committed offsets of group `{group_id}` for {topics} partition {partition} have waited \
          for an open transaction for longer than brokers let one be open: a transaction has lost its \
-         end; `kafka-transactions.sh find-hanging` names it, and its `abort` ends it \
-         (docs/OPERATIONS.md, \"A transaction is open\"); then start again"
+         end; `bankstream transactions list` shows it, and `bankstream transactions end` ends it as it \
+         was decided (docs/OPERATIONS.md, \"A transaction is open\"); then start again"
     )]
     HeldUp { group_id: String, topics: String, partition: i32 },
     #[error(
         "changelog `{changelog}` partition {partition} has been held up at offset {at} by an open \
          transaction for longer than brokers let one be open: a transaction has lost its end; \
-         `kafka-transactions.sh find-hanging` names it, and its `abort` ends it (docs/OPERATIONS.md, \
-         \"A transaction is open\"); then start again"
+         `bankstream transactions list` shows it, and `bankstream transactions end` ends it as it was \
+         decided (docs/OPERATIONS.md, \"A transaction is open\"); then start again"
     )]
     Hanging { changelog: Arc<str>, partition: i32, at: i64 },
     #[error(
@@ -305,7 +305,8 @@ mod tests {
     fn every_restore_that_fails_says_what_to_do() {
         let (topic, changelog) = (|| "in".into(), || "app-sums-changelog".into());
         let (group_id, partition) = (|| "app".to_owned(), 3);
-        let ended = "`kafka-transactions.sh find-hanging` names it, and its `abort` ends it";
+        let ended =
+            "`bankstream transactions list` shows it, and `bankstream transactions end` ends";
         let anew = "begin anew (delete the state directory, the changelogs and the group's offsets";
         let check = |error: RestoreError, words: &str| {
             let said = error.to_string();
