@@ -146,6 +146,14 @@ impl Transaction {
         !matches!(self.phase, Phase::Idle | Phase::Open)
     }
 
+    /// The task of a partition that goes brings nothing to the commit any more: whoever has the partition
+    /// next, we again perhaps and before the broker answers, begins at what the broker says.
+    pub(crate) fn forget(&mut self, id: (usize, i32)) {
+        if let Phase::Prepared(points, _) | Phase::Offsets(points) = &mut self.phase {
+            points.retain(|(of, ..)| *of != id);
+        }
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
     }

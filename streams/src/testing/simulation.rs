@@ -61,6 +61,9 @@ enum Planted {
     DroppedDrain,
     /// A restore stops before the end of the changelog.
     StaleEnd,
+    /// A partition that comes while a commit is not answered begins at once: what it sends is no part of
+    /// the commit, and the commit calls it committed.
+    BeginsInsideCommit,
 }
 
 /// How large a story is.
@@ -437,7 +440,11 @@ impl Story {
     /// A partition is taken away at once and given back: its task is made anew, the others go on.
     /// Its part of the open transaction is given up with the rest of it.
     fn hand_away(&mut self, which: usize) {
-        if !self.transaction.may_give_up() || !self.running[which].task.is_transactional() {
+        if !self.running[which].task.is_transactional() {
+            return;
+        }
+        if !self.transaction.may_give_up() {
+            self.hand_away_inside_commit(which);
             return;
         }
         self.trace.push(format!("a partition goes and comes back at {} ms", self.now));
@@ -453,6 +460,22 @@ impl Story {
             }
         }
         self.running[which] = self.make(sub, partition);
+    }
+
+    /// The same while the answer to a commit is late. Who takes the partition over waits for what is open
+    /// on its offsets, so the broker has decided when the new task has its state.
+    fn hand_away_inside_commit(&mut self, which: usize) {
+        if !self.open.is_committed {
+            return;
+        }
+        self.trace.push(format!("a partition comes inside of a commit at {} ms", self.now));
+        self.crashes += 1;
+        let (sub, partition) = (self.running[which].sub, self.running[which].partition);
+        self.transaction.forget((sub, partition));
+        self.running[which] = self.make(sub, partition);
+        if self.planted != Planted::BeginsInsideCommit {
+            self.running[which].task.hold();
+        }
     }
 
     fn is_done(&self) -> bool {

@@ -38,6 +38,7 @@ impl Engine {
         for key in &keys {
             if let Some(running) = self.tasks.remove(key) {
                 self.owners.remove(&slot(running.owner));
+                self.transaction.forget(*key);
                 Self::close_directory(running);
             }
         }

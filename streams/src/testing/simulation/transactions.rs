@@ -8,13 +8,18 @@ use crate::{
     task::transaction::{ErrorKind, Offsets, TransactionError, Transactional},
 };
 
+/// How often in a row a commit may find no answer: long enough for partitions to come meanwhile.
+const SILENCE_MAX: u8 = 40;
+
 /// What is open, and how far the broker has come with it.
 #[derive(Default)]
 pub(super) struct Open {
     pub(super) sent: Vec<Outgoing>,
     offsets: Offsets,
     /// The broker has committed; the producer may not know yet.
-    is_committed: bool,
+    pub(super) is_committed: bool,
+    /// So often still it does not answer.
+    silent: u8,
 }
 
 /// The producer of one life of the process.
@@ -63,11 +68,16 @@ impl Transactional for Producer<'_> {
                 self.broker.commit(&Arc::clone(&topic), partition, point);
             }
             self.open.is_committed = true;
+            if self.rng.u8(0..8) == 0 {
+                self.open.silent = self.rng.u8(0..SILENCE_MAX);
+            }
         }
-        if self.rng.u8(0..8) == 0 {
+        if self.open.silent > 0 {
+            self.open.silent -= 1;
             return Err(error(ErrorKind::Retriable, "committed, and the answer is late"));
         }
         self.open.is_committed = false;
+        assert!(self.open.sent.is_empty(), "sent inside of a commit");
         Ok(())
     }
 
