@@ -10,7 +10,11 @@ mod asking;
 mod pace;
 mod reading;
 
-use std::sync::{Arc, mpsc::SyncSender};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+    mpsc::SyncSender,
+};
 
 use rdkafka::{Offset, consumer::Consumer as _, error::KafkaError};
 
@@ -35,6 +39,16 @@ pub(super) struct Plan {
     pub(super) changelogs: Vec<(usize, Arc<str>, StoreKind)>,
     /// What the task's directory holds.
     pub(super) beginning: Beginning,
+    /// Unset when its partition has gone.
+    pub(super) is_wanted: Arc<AtomicBool>,
+}
+
+impl Plan {
+    /// Fails when nobody waits for it any more. A transaction may hold it up for minutes, and the
+    /// partition may be somebody else's by then.
+    fn check_wanted(&self) -> Result<(), RestoreError> {
+        if self.is_wanted.load(Ordering::Relaxed) { Ok(()) } else { Err(RestoreError::Unheard) }
+    }
 }
 
 /// Where a task goes on.
@@ -156,7 +170,7 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
     let mut restored = Restored { starts, ends: Vec::new(), left_out: Vec::new() };
     let mut readings = Vec::new();
     for (store, changelog, kind) in &plan.changelogs {
-        let (low, high) = bounds(&clients, changelog, plan.owner.partition)?;
+        let (low, high) = bounds(&clients, changelog, plan)?;
         let kept = plan.beginning.positions.get(*store).copied().flatten();
         if let Some(kept) = kept
             && let Some(why) = stale(plan, changelog, *kind, kept, (low, high))?
@@ -196,18 +210,19 @@ fn restore(plan: &Plan, progress: &SyncSender<Progress>) -> Result<Found, Restor
 fn bounds(
     clients: &Clients,
     changelog: &Arc<str>,
-    partition: i32,
+    plan: &Plan,
 ) -> Result<(i64, i64), RestoreError> {
+    let partition = plan.owner.partition;
     // Asked by the client that will read: one that does not know the topic when it is assigned to it
     // fetches nothing for a second.
-    let metadata = ask(|| clients.decided.fetch_metadata(Some(changelog), ASK_TIMEOUT))?;
+    let metadata = ask(plan, || clients.decided.fetch_metadata(Some(changelog), ASK_TIMEOUT))?;
     let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
     // A topic that is not known at all may be one that its broker has not told everybody of yet.
     if count > 0 && usize::try_from(partition).is_ok_and(|partition| partition >= count) {
         let changelog = Arc::clone(changelog);
         return Err(RestoreError::NoPartition { changelog, count, partition });
     }
-    Ok(ask(|| clients.whole.fetch_watermarks(changelog, partition, ASK_TIMEOUT))?)
+    ask(plan, || clients.whole.fetch_watermarks(changelog, partition, ASK_TIMEOUT))
 }
 
 /// Where each input goes on: its committed offset, or the topic's beginning. The answer is stable: a
@@ -224,7 +239,8 @@ fn starts(
         let found = committed.find_partition(topic, partition);
         let offset =
             found.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
-        let (low, high) = ask(|| clients.decided.fetch_watermarks(topic, partition, ASK_TIMEOUT))?;
+        let (low, high) =
+            ask(plan, || clients.decided.fetch_watermarks(topic, partition, ASK_TIMEOUT))?;
         starts.push(match offset {
             Some(Offset::Offset(committed)) if committed < low || committed > high => {
                 let topic = Arc::clone(topic);

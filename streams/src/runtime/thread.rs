@@ -1,6 +1,7 @@
 //! The stream thread: polls, feeds, carries out.
 
 mod rejoins;
+mod restores;
 
 use std::{
     collections::BTreeMap,
@@ -12,42 +13,34 @@ use std::{
 };
 
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _},
+    Message as _, Offset,
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use self::rejoins::FENCED;
 pub(super) use self::rejoins::{Ending, Rejoins};
+use self::{rejoins::FENCED, restores::Restore};
 use super::{
     engine::{Engine, Owner},
     group::{Consumer, Group, lock},
-    health::{Restoring, State},
+    health::State,
     positions::Positions,
     queries::{self, Asked},
-    restore::{self, Pace, Plan, Progress, Reached, Restored},
+    restore::Progress,
 };
 use crate::{
-    disk::OpenError,
     native::{BatchReader, FetchError},
     record::Timestamp,
-    task::Saved,
 };
 
 /// Records taken from the client between two rounds of work.
 pub(super) const RECORDS_A_ROUND_MAX: usize = 1_000;
-
-/// How long a state directory that another process has is waited for, before that is believed.
-const LOCK_WAIT_MS: Timestamp = 5_000;
 
 /// How long a seek may take.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Restored batches that wait for the thread.
 const RESTORED_BATCHES_MAX: usize = 16;
-
-/// Tasks restored at the same time.
-const RESTORES_MAX: usize = 4;
 
 /// One consumer, its producers, many tasks.
 pub(super) struct StreamThread {
@@ -60,7 +53,7 @@ pub(super) struct StreamThread {
     servers: String,
     group_id: String,
     restores: (SyncSender<Progress>, Receiver<Progress>),
-    restoring: BTreeMap<Owner, Pace>,
+    restoring: BTreeMap<Owner, Restore>,
     /// Since when a state directory is somebody else's.
     locked_since: Option<Timestamp>,
 }
@@ -154,8 +147,9 @@ impl StreamThread {
         for error in failed {
             self.fetch_failed(&error);
         }
+        let has_ended = self.end_unwanted();
         let has_begun = self.begin_restores();
-        if self.take_restored() || has_begun {
+        if self.take_restored() || has_begun || has_ended {
             self.show_restores();
         }
         let mut engine = lock(&self.engine);
@@ -235,168 +229,4 @@ impl StreamThread {
     fn fenced(&self) {
         lock(&self.engine).stop("consumer", FENCED);
     }
-
-    /// Opens the directory of each task that waits for its state, and starts a reader of what is
-    /// missing there. Whether one was started.
-    fn begin_restores(&mut self) -> bool {
-        let mut has_begun = false;
-        let mut engine = lock(&self.engine);
-        for owner in engine.unrestored() {
-            if self.restoring.contains_key(&owner) || self.restoring.len() >= RESTORES_MAX {
-                continue;
-            }
-            let beginning = match engine.open_directory(owner) {
-                Ok(beginning) => beginning,
-                Err(error @ OpenError::InUse { .. })
-                    if may_wait(&mut self.locked_since, engine.now()) =>
-                {
-                    // A process that was killed a moment ago may not be quite gone.
-                    tracing::info!(%error, "waiting for the state directory");
-                    return has_begun;
-                }
-                Err(error) => {
-                    engine.stop("state", &crate::disposition::chain(&error));
-                    return has_begun;
-                }
-            };
-            let Some(running) = engine.task(owner) else { continue };
-            let changelogs = running.task.changelogs();
-            let plan = Plan {
-                owner,
-                servers: self.servers.clone(),
-                group_id: self.group_id.clone(),
-                inputs: running.task.input_topics().cloned().collect(),
-                changelogs: changelogs.map(|(i, t, kind)| (i, Arc::clone(t), kind)).collect(),
-                beginning,
-            };
-            let progress = self.restores.0.clone();
-            let spawned = std::thread::Builder::new()
-                .name("restore".to_owned())
-                .spawn(move || restore::run(&plan, &progress));
-            match spawned {
-                Ok(_) => {
-                    self.restoring.insert(owner, Pace::new(engine.now()));
-                    has_begun = true;
-                }
-                Err(error) => engine.stop("restore", &format!("cannot start a thread: {error}")),
-            }
-        }
-        let count = i64::try_from(self.restoring.len()).unwrap_or(i64::MAX);
-        engine.environment.metrics.restoring_tasks.set(count);
-        has_begun
-    }
-
-    /// Tells the health server and the metrics how far restores are.
-    fn show_restores(&self) {
-        let mut engine = lock(&self.engine);
-        let topology = Arc::clone(&engine.topology);
-        let remaining = engine.environment.metrics.restore_remaining_records.clone();
-        remaining.reset();
-        let mut shown = Vec::new();
-        for (owner, pace) in &self.restoring {
-            // A partition that has gone is read to the end, for nobody.
-            if engine.task(*owner).is_none() {
-                continue;
-            }
-            let sub = topology.subs.get(owner.sub).map(|sub| sub.name.clone()).unwrap_or_default();
-            let partition = owner.partition;
-            let (changes, left) = (pace.changes(), pace.left());
-            if let Some(left) = left {
-                remaining.with_label_values(&[&*sub, &partition.to_string()]).set(left);
-            }
-            let waits = pace.waits().map(str::to_owned);
-            shown.push(Restoring { sub, partition, changes, left, waits });
-        }
-        self.state.restores(shown);
-    }
-
-    /// Takes what restores report. Whether one did.
-    fn take_restored(&mut self) -> bool {
-        let mut has_report = false;
-        while let Ok(report) = self.restores.1.try_recv() {
-            has_report = true;
-            let mut engine = lock(&self.engine);
-            match report {
-                Progress::Changes(owner, changes, left) => {
-                    let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-                    let pace = self.restoring.get_mut(&owner);
-                    if let Some(Reached { changes, left, seconds }) =
-                        pace.and_then(|pace| pace.more(changes.len(), left, engine.now()))
-                    {
-                        let (sub, partition) = (owner.sub, owner.partition);
-                        tracing::info!(sub, partition, changes, left, seconds, "restoring");
-                    }
-                    engine.environment.metrics.restore_records_total.inc_by(count);
-                    engine.keep_restored(owner, &changes);
-                    if let Some(running) = engine.task(owner) {
-                        for Saved { store, key, value } in changes {
-                            running.task.restore(store, key, value);
-                        }
-                    }
-                }
-                Progress::Waits(owner, reason) => {
-                    if let Some(pace) = self.restoring.get_mut(&owner) {
-                        pace.wait(reason);
-                    }
-                }
-                Progress::Done(owner, restored) => {
-                    self.restoring.remove(&owner);
-                    self.begin(&mut engine, owner, restored);
-                }
-                Progress::Stale(owner, why) => {
-                    tracing::warn!(
-                        why,
-                        "the state directory is not used; restoring from the changelogs"
-                    );
-                    self.restoring.remove(&owner);
-                    engine.renew_directory(owner);
-                }
-                Progress::Failed(owner, error) => {
-                    self.restoring.remove(&owner);
-                    if engine.task(owner).is_some() {
-                        engine.stop("restore", &crate::disposition::chain(&error));
-                    }
-                }
-            }
-        }
-        has_report
-    }
-
-    /// A task has its state. Where nothing is committed yet, the start is, before the first record
-    /// is handled: from then on state without a committed offset is a fault and not a beginning.
-    fn begin(&self, engine: &mut Engine, owner: Owner, restored: Restored) {
-        let Some(running) = engine.task(owner) else { return };
-        let topics: Vec<Arc<str>> = running.task.input_topics().cloned().collect();
-        let mut fresh = TopicPartitionList::new();
-        for (input, (point, is_committed)) in restored.starts.iter().enumerate() {
-            let Some(topic) = topics.get(input).filter(|_| !is_committed) else { continue };
-            let start = Offset::Offset(point.offset);
-            if let Err(error) = fresh.add_partition_offset(topic, owner.partition, start) {
-                tracing::warn!(%error, "a first offset cannot be committed");
-            }
-        }
-        if fresh.count() > 0
-            && let Err(error) = self.consumer.commit(&fresh, CommitMode::Sync)
-        {
-            // Restored again and asked again in the next round.
-            tracing::warn!(%error, "first commit of a partition");
-            return;
-        }
-        for (store, key) in restored.left_out {
-            running.task.correct(store, key);
-        }
-        let sources = restored.starts.iter().map(|(point, _)| Some(point.offset)).collect();
-        for (input, (point, _)) in restored.starts.into_iter().enumerate() {
-            running.task.set_committed(input, point);
-        }
-        let entries = running.task.state_len();
-        tracing::info!(sub = owner.sub, partition = owner.partition, entries, "restored");
-        engine.keep_beginning(owner, sources, &restored.ends);
-        engine.restored(owner);
-    }
-}
-
-fn may_wait(locked_since: &mut Option<Timestamp>, now: Timestamp) -> bool {
-    let since = *locked_since.get_or_insert(now);
-    now.saturating_sub(since) < LOCK_WAIT_MS
 }

@@ -68,6 +68,7 @@ impl Clients {
         }
         let (mut silent, mut held_up) = (0, 0);
         loop {
+            plan.check_wanted()?;
             let error = match self.decided.committed_offsets(asked.clone(), ASK_TIMEOUT) {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,
@@ -115,9 +116,13 @@ fn held_up_for_good(plan: &Plan) -> RestoreError {
 }
 
 /// Asks until there is an answer; a broker that restarts is waited for.
-pub(super) fn ask<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+pub(super) fn ask<T>(
+    plan: &Plan,
+    question: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, RestoreError> {
     let mut tries = 0;
     loop {
+        plan.check_wanted()?;
         match question() {
             Err(error) if tries < ASK_TRIES => {
                 if tries == 0 {
@@ -126,7 +131,7 @@ pub(super) fn ask<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, 
                 tries += 1;
                 pause();
             }
-            answer => return answer,
+            answer => return Ok(answer?),
         }
     }
 }

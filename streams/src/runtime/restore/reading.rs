@@ -67,6 +67,7 @@ pub(super) fn read(
     let (mut batch, mut skipped) = (Vec::new(), HashSet::<Bytes>::new());
     let mut is_failing = false;
     while way.at < *high {
+        plan.check_wanted()?;
         let polled = clients.decided.poll(LOOK);
         let was_failing = std::mem::replace(&mut is_failing, matches!(polled, Some(Err(_))));
         match polled {
@@ -190,7 +191,11 @@ fn raw(message: &BorrowedMessage<'_>, topic: Arc<str>) -> RawRecord {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::mpsc::sync_channel,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+            mpsc::sync_channel,
+        },
         time::{Duration, Instant},
     };
 
@@ -200,7 +205,7 @@ mod tests {
         producer::{BaseProducer, BaseRecord, Producer as _},
     };
 
-    use super::super::{Beginning, Found, Owner, Plan, Progress, restore};
+    use super::super::{Beginning, Found, Owner, Plan, Progress, RestoreError, restore};
     use crate::topology::StoreKind;
 
     const DEADLINE: Duration = Duration::from_secs(30);
@@ -239,6 +244,7 @@ mod tests {
             inputs: vec!["in".into()],
             changelogs: vec![changelog(0, "one"), changelog(1, "two")],
             beginning: Beginning { sources: None, positions: vec![None, None], is_old: false },
+            is_wanted: Arc::new(AtomicBool::new(true)),
         };
         let mut shortest = Duration::MAX;
         for _ in 0..3 {
@@ -255,5 +261,11 @@ mod tests {
             assert_eq!(changes.sum::<usize>(), 200);
         }
         assert!(shortest < Duration::from_millis(1_500), "{shortest:?}");
+        // Its partition goes: the next batch is not read any more.
+        plan.is_wanted.store(false, Ordering::Relaxed);
+        let (sender, reports) = sync_channel(1_000);
+        assert!(matches!(restore(&plan, &sender), Err(RestoreError::Unheard)));
+        drop(sender);
+        assert_eq!(reports.iter().count(), 0);
     }
 }
