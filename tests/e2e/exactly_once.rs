@@ -35,6 +35,9 @@ const ACCOUNTS: usize = 97;
 /// transaction that a killed instance left open (30 s) on a busy machine.
 const REST: Duration = Duration::from_secs(150);
 
+/// Lines of a log that a failed test shows.
+const LAST_LINES: usize = 20;
+
 /// What every account has to come to: total and number of payments.
 type Reference = BTreeMap<String, (i64, i64)>;
 
@@ -133,6 +136,35 @@ impl Instances {
         let status = self.running.remove(name).context("it runs")?.wait()?;
         ensure!(status.success(), "{name} ended with {status}");
         Ok(())
+    }
+}
+
+impl Instances {
+    /// What each has said last, and which transactions are open: why a test waits in vain.
+    fn last_words(&self) -> anyhow::Result<String> {
+        let mut said = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                let log = std::fs::read_to_string(&path)?;
+                said.push(format!("{}:", path.display()));
+                let lines = log.lines().rev().filter(|line| !line.contains("AllBrokersDown"));
+                let last: Vec<_> = lines.take(LAST_LINES).map(str::to_owned).collect();
+                said.extend(last.into_iter().rev());
+            }
+        }
+        let mut list = harness::bankstream(&self.servers)?;
+        let output = list.args(["transactions", "list"]).output()?;
+        said.push(String::from_utf8_lossy(&output.stdout).into_owned());
+        Ok(said.join("\n"))
+    }
+
+    /// A failure, with that.
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.last_words() {
+            Ok(said) => error.context(said),
+            Err(_) => error,
+        }
     }
 }
 
@@ -238,6 +270,19 @@ async fn chaos(name: &str, protocol: &'static str) -> anyhow::Result<()> {
     let mut generator = Generator::new(&kafka)?;
     let mut verifier = Verifier::new(&kafka)?;
     let mut instances = Instances::new(&kafka, "app", &["--group-protocol", protocol]);
+    let told = rough_day(&mut kafka, &mut generator, &mut verifier, &mut instances).await;
+    told.map_err(|error| instances.explain(error))?;
+    drop(instances);
+    kafka.stop().await
+}
+
+/// Rounds of everything that may happen to instances and their broker, and a lost disk at the end.
+async fn rough_day(
+    kafka: &mut Kafka,
+    generator: &mut Generator,
+    verifier: &mut Verifier,
+    instances: &mut Instances,
+) -> anyhow::Result<()> {
     instances.start("a")?;
     generator.send(4_000)?;
     verifier.wait_for(1_000, "a first instance works")?;
@@ -279,9 +324,7 @@ async fn chaos(name: &str, protocol: &'static str) -> anyhow::Result<()> {
     generator.send(500)?;
     verifier.wait_for(generator.sent, "work after a lost disk")?;
     verifier.judge_exact(&generator.reference)?;
-    instances.stop("a")?;
-    drop(instances);
-    kafka.stop().await
+    instances.stop("a")
 }
 
 #[tokio::test(flavor = "multi_thread")]

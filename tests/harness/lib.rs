@@ -15,7 +15,7 @@ mod wait;
 pub use doors::{Doors, Replica};
 pub use kafka::Kafka;
 pub use load::Load;
-pub use pipeline::{Paths, Pipeline, Setup, turn};
+pub use pipeline::{Paths, Pipeline, Setup, bankstream, turn};
 pub use provider::{Audit, Delivery, Provider, Reply, Webhook};
 pub use sink::{Call, Sink};
 pub use size::{Size, chaos_time};

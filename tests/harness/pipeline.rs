@@ -163,7 +163,7 @@ impl Paths {
 }
 
 /// `bankstream` in the project's folder, with this Kafka.
-pub(crate) fn bankstream(bootstrap_servers: &str) -> anyhow::Result<Command> {
+pub fn bankstream(bootstrap_servers: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(programs()?.join("bankstream"));
     command.current_dir(project()).args(["--bootstrap-servers", bootstrap_servers]);
     Ok(command)
