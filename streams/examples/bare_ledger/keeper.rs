@@ -1,8 +1,10 @@
 //! Where state is kept on this machine, beside its changelogs.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
-use crate::ledger::{Change, Ledger};
+use crate::ledger::{Balance, Change, Ledger};
 
 /// How far a partition's state reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,11 +24,24 @@ pub(crate) struct Kept {
     pub(crate) ledger: Ledger,
 }
 
+/// What a restore read from a changelog.
+#[derive(Clone, Debug)]
+pub(crate) enum Restored {
+    /// An id was seen in this partition.
+    Seen(usize, u128),
+    /// An account of this partition has this balance.
+    Balance(usize, Arc<[u8]>, Balance),
+}
+
 /// Keeps state on disk. It is called after Kafka's commit, so that a crash in between leaves the
 /// disk behind Kafka and never ahead of it.
 pub(crate) trait Keeper {
     /// What was kept, one entry per partition.
     fn load(&mut self, partitions: usize) -> Result<Vec<Kept>>;
+
+    /// Keeps what a restore added to what was kept: the reach that is written next claims it, and after
+    /// the crash that follows nobody reads it again.
+    fn keep_restored(&mut self, restored: &[Restored], all: &[Kept]) -> Result<()>;
 
     /// Keeps the changes of one commit; `all` is the state with them.
     fn keep(&mut self, changes: &[Change], all: &[Kept]) -> Result<()>;
@@ -42,6 +57,10 @@ pub(crate) struct Nowhere;
 impl Keeper for Nowhere {
     fn load(&mut self, partitions: usize) -> Result<Vec<Kept>> {
         Ok((0..partitions).map(|_| Kept::default()).collect())
+    }
+
+    fn keep_restored(&mut self, _restored: &[Restored], _all: &[Kept]) -> Result<()> {
+        Ok(())
     }
 
     fn keep(&mut self, _changes: &[Change], _all: &[Kept]) -> Result<()> {

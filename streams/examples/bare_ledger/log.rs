@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::keeper::{Keeper, Kept, Reach};
+use crate::keeper::{Keeper, Kept, Reach, Restored};
 use crate::ledger::{BALANCE_BYTES, Balance, Change};
 
 /// The log may grow to this before a snapshot replaces it: it bounds what a start reads.
@@ -62,6 +62,13 @@ impl Log {
         sum.copy_from_slice(&checksum(payload).to_le_bytes());
     }
 
+    fn append(&mut self, all: &[Kept]) -> Result<()> {
+        self.end();
+        self.file.write_all(&self.buffer).context("appending to the state log")?;
+        self.length = self.length.saturating_add(self.buffer.len());
+        if self.length > LOG_BYTES_MAX { self.snapshot(all) } else { Ok(()) }
+    }
+
     fn snapshot(&mut self, all: &[Kept]) -> Result<()> {
         self.begin(all);
         for (partition, kept) in all.iter().enumerate() {
@@ -102,6 +109,23 @@ impl Keeper for Log {
         Ok(kept)
     }
 
+    fn keep_restored(&mut self, restored: &[Restored], all: &[Kept]) -> Result<()> {
+        self.begin(all);
+        for restored in restored {
+            match restored {
+                Restored::Seen(partition, id) => {
+                    push_place(&mut self.buffer, ID_ONLY, *partition);
+                    self.buffer.extend_from_slice(&id.to_le_bytes());
+                }
+                Restored::Balance(partition, account, balance) => {
+                    push_place(&mut self.buffer, BALANCE_ONLY, *partition);
+                    push_balance(&mut self.buffer, account, *balance);
+                }
+            }
+        }
+        self.append(all)
+    }
+
     fn keep(&mut self, changes: &[Change], all: &[Kept]) -> Result<()> {
         self.begin(all);
         for change in changes {
@@ -109,10 +133,7 @@ impl Keeper for Log {
             self.buffer.extend_from_slice(&change.id.to_le_bytes());
             push_balance(&mut self.buffer, &change.account, change.balance);
         }
-        self.end();
-        self.file.write_all(&self.buffer).context("appending to the state log")?;
-        self.length = self.length.saturating_add(self.buffer.len());
-        if self.length > LOG_BYTES_MAX { self.snapshot(all) } else { Ok(()) }
+        self.append(all)
     }
 
     fn close(&mut self, all: &[Kept]) -> Result<()> {

@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clients::{Settings, Topics};
-use crate::keeper::Kept;
+use crate::keeper::{Kept, Restored};
 use crate::ledger::Balance;
 use crate::pipeline::check_behind;
 
@@ -39,13 +39,13 @@ pub(crate) fn committed(
     Ok((0..partitions).map(|partition| offset(partition).unwrap_or(0).max(0)).collect())
 }
 
-/// Brings `state` to what was committed, from where it stands: records read.
+/// Brings `state` to what was committed, from where it stands: records read, and what was in them.
 pub(crate) fn catch_up(
     settings: &Settings,
     topics: &Topics,
     state: &mut [Kept],
     committed: &[i64],
-) -> Result<u64> {
+) -> Result<(u64, Vec<Restored>)> {
     let mut behind = Vec::new();
     for (partition, kept) in state.iter_mut().enumerate() {
         let offset = committed.get(partition).copied().unwrap_or(0);
@@ -55,7 +55,7 @@ pub(crate) fn catch_up(
             behind.push(i32::try_from(partition)?);
         }
     }
-    let mut count = 0_u64;
+    let (mut count, mut restored) = (0_u64, Vec::new());
     // One after the other: the end of a partition is told without the name of its topic.
     for topic in [&topics.balances, &topics.seen] {
         let mut assignment = TopicPartitionList::new();
@@ -65,9 +65,10 @@ pub(crate) fn catch_up(
             let from = if topic == &topics.seen { reach.seen } else { reach.balances };
             assignment.add_partition_offset(topic, *partition, Offset::Offset(from))?;
         }
-        count = count.saturating_add(read_to_end(settings, topics, &assignment, state)?);
+        count =
+            count.saturating_add(read_to_end(settings, topics, &assignment, state, &mut restored)?);
     }
-    Ok(count)
+    Ok((count, restored))
 }
 
 fn read_to_end(
@@ -75,6 +76,7 @@ fn read_to_end(
     topics: &Topics,
     assignment: &TopicPartitionList,
     state: &mut [Kept],
+    restored: &mut Vec<Restored>,
 ) -> Result<u64> {
     let mut unread: HashSet<i32> = assignment
         .elements()
@@ -92,7 +94,7 @@ fn read_to_end(
             None => {}
             Some(Ok(message)) => {
                 count = count.saturating_add(1);
-                apply(&message, topics, state)?;
+                apply(&message, topics, state, restored)?;
             }
             // A partition may come to its end more than once: ends are noted, not counted.
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
@@ -102,7 +104,12 @@ fn read_to_end(
     Ok(count)
 }
 
-fn apply(message: &BorrowedMessage<'_>, topics: &Topics, state: &mut [Kept]) -> Result<()> {
+fn apply(
+    message: &BorrowedMessage<'_>,
+    topics: &Topics,
+    state: &mut [Kept],
+    restored: &mut Vec<Restored>,
+) -> Result<()> {
     let partition = usize::try_from(message.partition())?;
     let kept =
         state.get_mut(partition).context("a changelog has more partitions than its input")?;
@@ -110,12 +117,16 @@ fn apply(message: &BorrowedMessage<'_>, topics: &Topics, state: &mut [Kept]) -> 
     let next = message.offset().saturating_add(1);
     if message.topic() == topics.seen {
         let (ids, _) = value.as_chunks::<{ size_of::<u128>() }>();
-        kept.ledger.seen.extend(ids.iter().map(|id| u128::from_le_bytes(*id)));
+        let ids = ids.iter().map(|id| u128::from_le_bytes(*id));
+        restored.extend(ids.clone().map(|id| Restored::Seen(partition, id)));
+        kept.ledger.seen.extend(ids);
         kept.reach.seen = next;
     } else {
         let key = message.key().context("a changelog record has no key")?;
         let balance = Balance::decode(value).context("a changelog record holds no balance")?;
-        kept.ledger.balances.insert(Arc::from(key), balance);
+        let account: Arc<[u8]> = Arc::from(key);
+        restored.push(Restored::Balance(partition, Arc::clone(&account), balance));
+        kept.ledger.balances.insert(account, balance);
         kept.reach.balances = next;
     }
     Ok(())

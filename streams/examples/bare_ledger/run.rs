@@ -56,7 +56,10 @@ fn live(
     let committed = restore::committed(settings, &consumer, partitions)?;
     let loading = now();
     let mut state = keeper.load(partitions)?;
-    let restored = restore::catch_up(settings, &topics, &mut state, &committed)?;
+    let (restored, entries) = restore::catch_up(settings, &topics, &mut state, &committed)?;
+    if !entries.is_empty() {
+        keeper.keep_restored(&entries, &state)?;
+    }
     let loaded = loading.elapsed();
     let mut assignment = TopicPartitionList::new();
     for (partition, offset) in committed.iter().enumerate() {

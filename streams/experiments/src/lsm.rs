@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
 
-use crate::keeper::{Keeper, Kept, Reach};
+use crate::keeper::{Keeper, Kept, Reach, Restored};
 use crate::ledger::{Balance, Change};
 use crate::report::now;
 
@@ -49,13 +49,18 @@ impl Lsm {
             let key = [&place[..], &change.account].concat();
             batch.insert(&self.balances, key, change.balance.encode());
         }
+        self.reach(&mut batch, all)?;
+        batch.commit().context("writing a batch")
+    }
+
+    fn reach(&self, batch: &mut OwnedWriteBatch, all: &[Kept]) -> Result<()> {
         for (partition, kept) in all.iter().enumerate() {
             let Reach { source, balances, seen } = kept.reach;
             let value: Vec<u8> =
                 [source, balances, seen].iter().flat_map(|offset| offset.to_le_bytes()).collect();
             batch.insert(&self.reach, u32::try_from(partition)?.to_be_bytes(), value);
         }
-        batch.commit().context("writing a batch")
+        Ok(())
     }
 }
 
@@ -90,6 +95,25 @@ impl Keeper for Lsm {
             }
         }
         Ok(all)
+    }
+
+    fn keep_restored(&mut self, restored: &[Restored], all: &[Kept]) -> Result<()> {
+        let mut batch = self.database.batch();
+        for restored in restored {
+            match restored {
+                Restored::Seen(partition, id) => {
+                    let place = u32::try_from(*partition)?.to_be_bytes();
+                    batch.insert(&self.seen, [&place[..], &id.to_be_bytes()].concat(), []);
+                }
+                Restored::Balance(partition, account, balance) => {
+                    let place = u32::try_from(*partition)?.to_be_bytes();
+                    let key = [&place[..], account].concat();
+                    batch.insert(&self.balances, key, balance.encode());
+                }
+            }
+        }
+        self.reach(&mut batch, all)?;
+        batch.commit().context("writing a batch")
     }
 
     fn keep(&mut self, changes: &[Change], all: &[Kept]) -> Result<()> {
