@@ -19,6 +19,8 @@ pub enum Cause {
     DataInUse,
     /// The data belong to another cluster or were damaged.
     DataUnusable,
+    /// A newer version of it has written the data.
+    DataOfNewer,
     /// The Java found is too old for the jars.
     JavaTooOld,
     /// Nothing known; its last words.
@@ -26,7 +28,7 @@ pub enum Cause {
 }
 
 /// Words in a log that tell the cause, the more certain first: a full disk also leaves files damaged.
-const SIGNS: [(&str, Cause); 11] = [
+const SIGNS: [(&str, Cause); 12] = [
     ("No space left on device", Cause::DiskFull),
     ("There is not enough space", Cause::DiskFull),
     ("OutOfMemoryError", Cause::OutOfMemory),
@@ -36,6 +38,7 @@ const SIGNS: [(&str, Cause); 11] = [
     ("seems to be in use by another process", Cause::PortOccupied),
     ("The file is locked", Cause::DataInUse),
     ("Failed to acquire lock on file", Cause::DataInUse),
+    ("UnsupportedVersionException: Can't read version", Cause::DataOfNewer),
     ("InconsistentClusterIdException", Cause::DataUnusable),
     ("File corrupted while reading", Cause::DataUnusable),
 ];
@@ -67,6 +70,10 @@ impl fmt::Display for Cause {
                 "another process works in its data folder; run `bankstream platform stop`"
             }
             Self::DataUnusable => "its data cannot be used; `./run clean` removes them",
+            Self::DataOfNewer => {
+                "its data were written by a newer version of it; run that version, or remove the data \
+                 with `./run clean`"
+            }
             Self::JavaTooOld => "the Java found is too old; install Java 17 or newer",
             Self::Unknown(last_words) => last_words,
         })
@@ -112,6 +119,11 @@ mod tests {
             Cause::DiskFull,
         );
         check("java.lang.OutOfMemoryError: Java heap space", Cause::OutOfMemory);
+        check(
+            "Caused by: org.apache.kafka.common.errors.UnsupportedVersionException: Can't read version 4 \
+             of BrokerEndpoint",
+            Cause::DataOfNewer,
+        );
         check(
             "# There is insufficient memory for the Java Runtime Environment to continue.",
             Cause::OutOfMemory,
