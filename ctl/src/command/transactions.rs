@@ -51,8 +51,8 @@ struct End {
     /// Do it.
     #[arg(long)]
     yes: bool,
-    /// Abort also what no coordinator knows of: its records are dropped. Right when its producer is
-    /// gone and nothing else of that transaction is there.
+    /// Abort also what no coordinator knows of: its records are dropped. It may have been committed so
+    /// long ago that the coordinators' log forgot it: see first whether readers have seen the rest of it.
     #[arg(long)]
     abort_unknown: bool,
 }

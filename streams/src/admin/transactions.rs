@@ -12,7 +12,7 @@ mod log;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -211,24 +211,26 @@ impl Admin {
             .create()
             .map_err(failed)?;
         let metadata = consumer.fetch_metadata(Some(LOG), REQUEST_TIMEOUT).map_err(failed)?;
-        let mut unread = TopicPartitionList::new();
+        let mut unread = BTreeSet::new();
+        let mut assigned = TopicPartitionList::new();
         for topic in metadata.topics() {
             for partition in topic.partitions() {
-                let added = unread.add_partition_offset(LOG, partition.id(), Offset::Beginning);
+                let added = assigned.add_partition_offset(LOG, partition.id(), Offset::Beginning);
                 added.map_err(failed)?;
+                unread.insert(partition.id());
             }
         }
-        consumer.assign(&unread).map_err(failed)?;
+        consumer.assign(&assigned).map_err(failed)?;
         let mut histories = log::Histories::default();
-        let mut left = unread.count();
         let mut heard = now();
-        while left > 0 {
+        while !unread.is_empty() {
             match consumer.poll(REQUEST_TIMEOUT) {
                 None if now().duration_since(heard) > SILENCE_MAX => {
                     return Err(AdminError::Unreachable { servers: self.servers.clone() });
                 }
                 None => continue,
-                Some(Err(KafkaError::PartitionEOF(_))) => left = left.saturating_sub(1),
+                // Told again whenever more was written: ends are noted, not counted.
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
                 Some(Err(error)) if error.rdkafka_error_code().is_some_and(super::is_away) => {
                     if now().duration_since(heard) > SILENCE_MAX {
                         return Err(failed(error));
