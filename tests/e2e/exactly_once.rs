@@ -137,9 +137,7 @@ impl Instances {
         ensure!(status.success(), "{name} ended with {status}");
         Ok(())
     }
-}
 
-impl Instances {
     /// What each has said last, and which transactions are open: why a test waits in vain.
     fn last_words(&self) -> anyhow::Result<String> {
         let mut said = Vec::new();

@@ -1,13 +1,9 @@
 //! A transaction whose marker a broker passed over is found, and ended as it was decided.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use harness::{Kafka, read_all};
+use harness::{Kafka, answer, read_all};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
@@ -58,13 +54,10 @@ fn cut_marker(data: &Path, topic: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn transactions(kafka: &Kafka, arguments: &[&str]) -> anyhow::Result<(Value, Option<i32>)> {
-    let mut command: Command = kafka.bankstream()?;
-    command.args(["--json", "transactions"]).args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await?;
-    let Output { status, stdout, stderr } = output?;
-    let said = || String::from_utf8_lossy(&stderr).into_owned();
-    Ok((serde_json::from_slice(&stdout).with_context(said)?, status.code()))
+async fn transactions(kafka: &Kafka, arguments: &[&str]) -> anyhow::Result<(Value, i32)> {
+    let mut command = kafka.bankstream()?;
+    command.arg("transactions").args(arguments);
+    answer(command).await
 }
 
 /// Topic, state and outcome of each.
@@ -88,7 +81,7 @@ async fn a_transaction_whose_marker_is_lost_is_ended_as_it_was_decided() -> anyh
     let undoer = producer(&kafka, "undoer")?;
     begin(&undoer, "undone", 2)?;
     undoer.abort_transaction(TIMEOUT)?;
-    ensure!(transactions(&kafka, &["list"]).await?.1 == Some(0), "all have ended");
+    ensure!(transactions(&kafka, &["list"]).await?.1 == 0, "all have ended");
 
     kafka
         .kill_damage_and_start(|data| {
@@ -108,21 +101,21 @@ async fn a_transaction_whose_marker_is_lost_is_ended_as_it_was_decided() -> anyh
     ensure!(readable("kept").await? == 2, "its marker came");
 
     let hanging = ["moved hanging commit", "undone hanging abort", "working ongoing -"];
-    let (answer, code) = transactions(&kafka, &["list"]).await?;
+    let (shown, code) = transactions(&kafka, &["list"]).await?;
     ensure!(
-        (states(&answer).as_slice(), code) == (hanging.map(str::to_owned).as_slice(), Some(1)),
-        "{answer}"
+        (states(&shown).as_slice(), code) == (hanging.map(str::to_owned).as_slice(), 1),
+        "{shown}"
     );
-    let (answer, code) = transactions(&kafka, &["list", "--topic", "working"]).await?;
-    ensure!((states(&answer).len(), code) == (1, Some(0)), "at work is no fault: {answer}");
-    let (answer, code) = transactions(&kafka, &["end"]).await?;
-    ensure!((&answer["ended"], code) == (&0.into(), Some(1)), "only shown: {answer}");
+    let (shown, code) = transactions(&kafka, &["list", "--topic", "working"]).await?;
+    ensure!((states(&shown).len(), code) == (1, 0), "at work is no fault: {shown}");
+    let (shown, code) = transactions(&kafka, &["end"]).await?;
+    ensure!((&shown["ended"], code) == (&0.into(), 1), "only shown: {shown}");
     ensure!(readable("moved").await? == 0, "nothing was done");
 
-    let (answer, code) = transactions(&kafka, &["end", "--abort-unknown", "--yes"]).await?;
-    ensure!((&answer["ended"], code) == (&2.into(), Some(0)), "{answer}");
-    let (answer, code) = transactions(&kafka, &["list"]).await?;
-    ensure!(states(&answer) == ["working ongoing -"] && code == Some(0), "{answer}");
+    let (shown, code) = transactions(&kafka, &["end", "--abort-unknown", "--yes"]).await?;
+    ensure!((&shown["ended"], code) == (&2.into(), 0), "{shown}");
+    let (shown, code) = transactions(&kafka, &["list"]).await?;
+    ensure!(states(&shown) == ["working ongoing -"] && code == 0, "{shown}");
     ensure!(readable("moved").await? == 3, "as it was decided");
     ensure!(readable("undone").await? == 0, "as it was decided");
     ensure!(readable("working").await? == 0, "left alone");

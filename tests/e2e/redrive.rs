@@ -1,9 +1,7 @@
 //! A dead letter is sent again once, as it was, and comes back with its history.
-use std::process::Output;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use harness::{Consumed, Pipeline, Setup, produce, read_all, wait_for};
+use harness::{Consumed, Pipeline, Setup, answer, produce, read_all, wait_for};
 use schemas::topics;
 use serde_json::Value;
 
@@ -15,15 +13,11 @@ const RECEIPT: &str = "__streams.redriven";
 /// Runs `bankstream dlq` beside the pipeline; gives its answer and its exit code.
 async fn dlq(pipeline: &Pipeline, arguments: &[&str]) -> anyhow::Result<(Value, i32)> {
     let mut command = pipeline.bankstream()?;
-    command.args(["--json", "dlq"]).args(arguments);
+    command.arg("dlq").args(arguments);
     // its lock is this test's own
     let dir = tempfile::tempdir()?;
     command.arg("--dir").arg(dir.path());
-    let output = tokio::task::spawn_blocking(move || command.output()).await?;
-    let Output { status, stdout, stderr } = output?;
-    let said = || String::from_utf8_lossy(&stderr).into_owned();
-    let answer = serde_json::from_slice(&stdout).with_context(said)?;
-    Ok((answer, status.code().with_context(said)?))
+    answer(command).await
 }
 
 /// The letter behind the first `known`.

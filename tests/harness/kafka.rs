@@ -12,7 +12,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use streams::admin::Admin;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::pipeline::{Paths, bankstream, turn};
+use crate::pipeline::{Paths, turn};
+use crate::tool::bankstream;
 
 /// The broker that tests share while one of them runs.
 static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());

@@ -10,6 +10,7 @@ use ctl::pipeline::Service;
 use ctl::platform::{Config, Lifetime, Origin, Port};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::tool::bankstream;
 use crate::wait::{wait_for, wait_until};
 
 /// Two JVMs and seven programs fill a small machine: tests take turns.
@@ -162,21 +163,14 @@ impl Paths {
     }
 }
 
-/// `bankstream` in the project's folder, with this Kafka.
-pub fn bankstream(bootstrap_servers: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(programs()?.join("bankstream"));
-    command.current_dir(project()).args(["--bootstrap-servers", bootstrap_servers]);
-    Ok(command)
-}
-
 /// The project's folder.
-fn project() -> &'static Path {
+pub(crate) fn project() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)
 }
 
 /// The folder of this build's programs. A test program stands in `deps/` below it.
-fn programs() -> anyhow::Result<PathBuf> {
+pub(crate) fn programs() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("finding this test program")?;
     let bin = program.ancestors().nth(2).context("finding the programs beside it")?;
     Ok(bin.to_path_buf())
