@@ -146,10 +146,10 @@ impl Transaction {
         !matches!(self.phase, Phase::Idle | Phase::Open)
     }
 
-    /// The task of a partition that goes brings nothing to the commit any more: whoever has the partition
-    /// next, we again perhaps and before the broker answers, begins at what the broker says.
+    /// A partition goes while a commit is not answered. It may be ours again before the answer comes, and
+    /// begin behind what others have committed there: the late answer says nothing of it any more.
     pub(crate) fn forget(&mut self, id: (usize, i32)) {
-        if let Phase::Prepared(points, _) | Phase::Offsets(points) = &mut self.phase {
+        if let Phase::Offsets(points) = &mut self.phase {
             points.retain(|(of, ..)| *of != id);
         }
     }

@@ -153,7 +153,7 @@ fn committed_at(rested_ms: i64) -> i64 {
 #[test]
 fn a_thread_with_time_commits_before_the_interval_is_over() {
     assert_eq!(committed_at(0), INTERVAL_MS);
-    // 10 ms for the last commit: a gap of twice as long, and a quarter of the interval at least.
+    // 10 ms for the last commit: a gap as long as that, and a quarter of the interval at least.
     assert_eq!(committed_at(1_000), 10 + 25);
 }
 
@@ -176,4 +176,23 @@ fn a_record_refused_while_no_transaction_is_open_begins_anew() {
     task.handle(Event::Refused { send: sent.unwrap(), failure }, 1);
     let progress = transaction.step(&mut [&mut task], &mut calls, true, 1);
     assert!(matches!(progress, Progress::Fatal(_)), "{progress:?}");
+}
+
+/// Its partition goes while the commit waits, others go on with it, and it comes back before the answer.
+#[test]
+fn a_late_answer_sets_no_partition_back_that_went_and_came_again() {
+    let (mut gone, mut calls) = (task(), Calls { is_silent: true, ..Calls::default() });
+    let mut transaction = Transaction::new(INTERVAL_MS, 0);
+    feed(&mut gone, 0, 0);
+    transaction.hurry(0);
+    for expected in [Progress::HandOver, Progress::Waiting] {
+        assert_eq!(transaction.step(&mut [&mut gone], &mut calls, true, 0), expected);
+    }
+    transaction.forget(gone.id());
+    let mut back = task();
+    back.set_committed(0, CommitPoint { offset: 7, ..CommitPoint::default() });
+    back.hold();
+    calls.is_silent = false;
+    assert_eq!(transaction.step(&mut [&mut back], &mut calls, true, 1), Progress::Committed);
+    assert_eq!(back.inputs[0].committed.as_ref().map(|point| point.offset), Some(7));
 }

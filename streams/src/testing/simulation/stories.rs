@@ -24,8 +24,9 @@ fn story(seed: u64, planted: Planted, guarantee: Guarantee, size: Size) -> Resul
         Planted::Nothing => story.run(),
         // a mistake may be noticed on the way
         _ => catch_unwind(AssertUnwindSafe(|| story.run())).unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<&str>().copied().unwrap_or("it panicked");
-            Err(said.to_owned())
+            let literal = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+            let said = literal.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(said.unwrap_or_else(|| "it panicked".to_owned()))
         }),
     };
     ended.map_err(|wrong| {
@@ -89,7 +90,7 @@ fn planted_mistakes_are_found_and_shown_by_a_short_story() {
         assert!(
             ["expected", "came to rest", "sent inside of a commit"]
                 .iter()
-                .any(|w| shown.contains(w)),
+                .any(|words| shown.contains(words)),
             "{planted:?}: {shown}"
         );
     }
