@@ -74,6 +74,23 @@ pub(super) struct Equipment {
     pub(super) directory: Option<StateDirectory>,
 }
 
+#[cfg(test)]
+impl Equipment {
+    /// Nothing is sent and nothing kept.
+    fn for_tests(handle: Handle) -> Self {
+        Self {
+            plain: None,
+            transactional: None,
+            clock: Arc::new(crate::clock::SystemClock),
+            handle,
+            waker: crate::native::Forwarding::default().waker(),
+            drain_timeout: Duration::ZERO,
+            calls: Arc::new(tokio::sync::Semaphore::new(1)),
+            directory: None,
+        }
+    }
+}
+
 /// Everything a stream thread owns but its consumer.
 pub(super) struct Engine {
     pub(super) topology: Arc<Topology>,

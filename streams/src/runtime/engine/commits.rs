@@ -120,13 +120,11 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use super::Engine;
     use crate::{
         Context, Fault, Processor, Record,
-        clock::SystemClock,
-        native::Forwarding,
         record::{Headers, Outgoing, Position, RawRecord},
         runtime::engine::Equipment,
         task::{
@@ -156,17 +154,8 @@ mod tests {
             let source = sub.source(name, name);
             sub.processor(name, &source, || Nothing);
         }
-        let equipment = Equipment {
-            plain: None,
-            transactional: None,
-            clock: Arc::new(SystemClock),
-            handle,
-            waker: Forwarding::default().waker(),
-            drain_timeout: Duration::ZERO,
-            calls: Arc::new(tokio::sync::Semaphore::new(1)),
-            directory: None,
-        };
-        Engine::new(Arc::new(builder.build().unwrap()), Environment::for_tests("mixed"), equipment)
+        let topology = Arc::new(builder.build().unwrap());
+        Engine::new(topology, Environment::for_tests("mixed"), Equipment::for_tests(handle))
     }
 
     fn fetched(partition: i32) -> Event {

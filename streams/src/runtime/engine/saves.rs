@@ -302,3 +302,75 @@ fn entry(saved: &Saved) -> Entry<'_> {
         value: saved.value.as_deref(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use bytes::Bytes;
+
+    use super::{Beginning, Engine, StateDirectory};
+    use crate::{
+        Context, Fault, Processor, Record, Store,
+        runtime::engine::Equipment,
+        task::{Environment, Saved},
+        topology::{Effects, Topology},
+    };
+
+    struct Keeps;
+
+    impl Processor for Keeps {
+        type Key = String;
+        type Value = i64;
+        type Error = Fault;
+
+        fn process(&mut self, _: &mut Context<'_>, _: &Record<String, i64>) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    fn engine(handle: tokio::runtime::Handle, path: &Path) -> Engine {
+        let mut builder = Topology::builder("app");
+        let mut sub = builder.sub_topology("keep", Effects::None);
+        let source = sub.source("in", "in");
+        let kept: Store<String, i64> = sub.store("kept");
+        sub.processor("keep", &source, || Keeps).stores([kept.id()]);
+        let directory = StateDirectory {
+            path: path.to_owned(),
+            cluster_id: "cluster".to_owned(),
+            application: "app".to_owned(),
+        };
+        let equipment = Equipment { directory: Some(directory), ..Equipment::for_tests(handle) };
+        let environment = Environment { is_durable: true, ..Environment::for_tests("app") };
+        Engine::new(Arc::new(builder.build().unwrap()), environment, equipment)
+    }
+
+    /// The next start reads the changelog from there on: what was restored and not written would be
+    /// lost with the second crash.
+    #[test]
+    fn a_directory_reaches_as_far_as_a_restore_only_with_what_was_restored() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let restored = |store| Saved {
+            store,
+            key: Bytes::from_static(b"k"),
+            value: Some(Bytes::from_static(b"7")),
+        };
+        let mut life = engine(runtime.handle().clone(), dir.path());
+        let owner = life.add_task(0, 0).unwrap();
+        let Beginning { positions, .. } = life.open_directory(owner).unwrap();
+        assert!(positions.is_empty(), "nothing is there");
+        life.keep_restored(owner, &[restored(0)]);
+        life.keep_beginning(owner, vec![Some(5)], &[(0, 9)]);
+        // as a kill does: nothing is closed
+        drop(life);
+
+        let mut next = engine(runtime.handle().clone(), dir.path());
+        let owner = next.add_task(0, 0).unwrap();
+        let Beginning { positions, sources, .. } = next.open_directory(owner).unwrap();
+        assert_eq!((positions, sources), (vec![Some(9)], Some(vec![Some(5)])));
+        let state = next.task(owner).unwrap().task.state(0).unwrap();
+        let value = state.key_value().and_then(|entries| entries.get(b"k"));
+        assert_eq!(value.map(|value| value.to_vec()), Some(b"7".to_vec()));
+    }
+}

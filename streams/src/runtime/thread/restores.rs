@@ -25,12 +25,12 @@ use crate::{disk::OpenError, record::Timestamp, task::Saved};
 /// How long a state directory that another process has is waited for, before that is believed.
 const LOCK_WAIT_MS: Timestamp = 5_000;
 
-/// Tasks restored at the same time.
-const RESTORES_MAX: usize = 4;
+/// Tasks whose changelogs are read at the same time.
+const READING_MAX: usize = 4;
 
-/// Of those that wait for somebody else's transaction to end, as many more: they only hold a thread
-/// and its clients, and others need not wait with them.
-const WAITING_RESTORES_MAX: usize = 16;
+/// Tasks that wait for somebody else's transaction at the same time. They hold a thread and its clients
+/// and read nothing, so others need not wait with them.
+const WAITING_MAX: usize = 16;
 
 /// One restore under way.
 pub(super) struct Restore {
@@ -40,20 +40,19 @@ pub(super) struct Restore {
 }
 
 impl StreamThread {
-    /// Whether another restore may begin.
-    fn may_restore(&self) -> bool {
-        let waits = |restore: &&Restore| restore.pace.waits().is_some();
-        let waiting = self.restoring.values().filter(waits).count();
-        let reading = self.restoring.len().saturating_sub(waiting);
-        reading < RESTORES_MAX && waiting < WAITING_RESTORES_MAX
-    }
-
     /// Ends the restores of partitions that have gone. Whether there were any.
     pub(super) fn end_unwanted(&self) -> bool {
+        if self.restoring.is_empty() {
+            return false;
+        }
+        let mut has_ended = false;
         let mut engine = lock(&self.engine);
-        let gone = self.restoring.iter().filter(|(owner, _)| engine.task(**owner).is_none());
-        let ended = gone.map(|(_, restore)| restore.is_wanted.swap(false, Ordering::Relaxed));
-        ended.filter(|was_wanted| *was_wanted).count() > 0
+        for (owner, restore) in &self.restoring {
+            if engine.task(*owner).is_none() {
+                has_ended |= restore.is_wanted.swap(false, Ordering::Relaxed);
+            }
+        }
+        has_ended
     }
 
     /// Opens the directory of each task that waits for its state, and starts a reader of what is
@@ -62,7 +61,7 @@ impl StreamThread {
         let mut has_begun = false;
         let mut engine = lock(&self.engine);
         for owner in engine.unrestored() {
-            if self.restoring.contains_key(&owner) || !self.may_restore() {
+            if self.restoring.contains_key(&owner) || !may_begin(self.restoring.values()) {
                 continue;
             }
             let beginning = match engine.open_directory(owner) {
@@ -219,7 +218,46 @@ impl StreamThread {
     }
 }
 
+/// Whether another restore may begin beside these.
+fn may_begin<'a>(under_way: impl Iterator<Item = &'a Restore>) -> bool {
+    let (waiting, reading): (Vec<_>, Vec<_>) =
+        under_way.partition(|restore| restore.pace.waits().is_some());
+    reading.len() < READING_MAX && waiting.len() < WAITING_MAX
+}
+
 fn may_wait(locked_since: &mut Option<Timestamp>, now: Timestamp) -> bool {
     let since = *locked_since.get_or_insert(now);
     now.saturating_sub(since) < LOCK_WAIT_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicBool};
+
+    use super::{Pace, READING_MAX, Restore, WAITING_MAX, may_begin};
+
+    fn restores(reading: usize, waiting: usize) -> Vec<Restore> {
+        let restore = |number| {
+            let mut pace = Pace::new(0);
+            if number >= reading {
+                pace.wait("an open transaction".to_owned());
+            }
+            Restore { pace, is_wanted: Arc::new(AtomicBool::new(true)) }
+        };
+        (0..reading + waiting).map(restore).collect()
+    }
+
+    #[test]
+    fn restores_that_wait_for_a_transaction_keep_none_from_reading() {
+        for (reading, waiting, expected) in [
+            (READING_MAX - 1, 0, true),
+            (READING_MAX, 0, false),
+            (0, READING_MAX, true),
+            (READING_MAX - 1, WAITING_MAX - 1, true),
+            (0, WAITING_MAX, false),
+        ] {
+            let under_way = restores(reading, waiting);
+            assert_eq!(may_begin(under_way.iter()), expected, "{reading} and {waiting}");
+        }
+    }
 }
