@@ -72,7 +72,7 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(filter) => {
             let open = open(&admin, &filter).await?;
-            show(&open, shared.json, None)?;
+            show(&open, shared.json, 0)?;
             Ok(code(open.iter().all(|(_, fate)| to_write(fate, true).is_none())))
         }
         Command::End(end) => run_end(&admin, &end, shared.json).await,
@@ -91,13 +91,13 @@ async fn run_end(admin: &Admin, end: &End, json: bool) -> anyhow::Result<ExitCod
         }
         open.retain(|(_, fate)| to_write(fate, end.abort_unknown).is_none());
     }
-    show(&open, json, Some(written))?;
-    let left = open.iter().filter(|(_, fate)| to_write(fate, true).is_some()).count();
+    show(&open, json, written)?;
+    let hangs = open.iter().any(|(_, fate)| to_write(fate, true).is_some());
     let would = open.iter().any(|(_, fate)| to_write(fate, end.abort_unknown).is_some());
     if !json && would && !end.dry_run {
         output::line("nothing was written; --yes ends what hangs")?;
     }
-    Ok(code(end.dry_run || left == 0))
+    Ok(code(end.dry_run || !hangs))
 }
 
 /// The marker that is missing; `with_unknown` also for those that no coordinator knows.
@@ -123,17 +123,13 @@ async fn open(admin: &Admin, filter: &Filter) -> anyhow::Result<Vec<(OpenTransac
     Ok(admin.open_transactions(&asked).await?)
 }
 
-fn show(
-    open: &[(OpenTransaction, Fate)],
-    json: bool,
-    written: Option<usize>,
-) -> std::io::Result<()> {
+fn show(open: &[(OpenTransaction, Fate)], json: bool, written: usize) -> std::io::Result<()> {
     if json {
         let rows: Vec<_> = open.iter().map(|(open, fate)| Row { open, fate }).collect();
-        let answer = serde_json::json!({ "transactions": rows, "ended": written.unwrap_or(0) });
+        let answer = serde_json::json!({ "transactions": rows, "ended": written });
         return output::line(&answer.to_string());
     }
-    if let Some(written) = written.filter(|written| *written > 0) {
+    if written > 0 {
         output::line(&format!("ended {written}"))?;
     }
     output::line(&render(open))

@@ -11,10 +11,7 @@ mod ask;
 mod log;
 mod wire;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
@@ -28,9 +25,6 @@ use super::{Admin, AdminError, REQUEST_TIMEOUT, config};
 
 /// Where coordinators keep what they decided.
 const LOG: &str = "__transaction_state";
-
-/// How long the log may be silent while it is read: longer than a broker takes to move a leader.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Partitions in one question: its answer names every producer of each, a thousand on a busy one.
 const PARTITIONS_PER_QUESTION: usize = 200;
@@ -222,21 +216,11 @@ impl Admin {
         }
         consumer.assign(&assigned).map_err(failed)?;
         let mut histories = log::Histories::default();
-        let mut heard = now();
         while !unread.is_empty() {
             match consumer.poll(REQUEST_TIMEOUT) {
-                None if now().duration_since(heard) > SILENCE_MAX => {
-                    return Err(AdminError::Unreachable { servers: self.servers.clone() });
-                }
-                None => continue,
+                None => return Err(AdminError::Unreachable { servers: self.servers.clone() }),
                 // Told again whenever more was written: ends are noted, not counted.
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(super::is_away) => {
-                    if now().duration_since(heard) > SILENCE_MAX {
-                        return Err(failed(error));
-                    }
-                    continue;
-                }
                 Some(Err(error)) => return Err(failed(error)),
                 Some(Ok(record)) => {
                     let key = record.key().unwrap_or_default();
@@ -246,7 +230,6 @@ impl Admin {
                     })?;
                 }
             }
-            heard = now();
         }
         Ok(histories)
     }
@@ -282,9 +265,4 @@ fn open_at(
         }
     }
     Ok(open)
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long another program takes is real time")]
-fn now() -> Instant {
-    Instant::now()
 }
