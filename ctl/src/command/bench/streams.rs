@@ -201,15 +201,18 @@ fn ratios(measured: &[Measured]) -> Vec<String> {
     lines
 }
 
-/// What a run was of what its calls allow: as many at a time as are in flight.
+/// What a run was of what its calls allow, as many at a time as are in flight, or of what one core
+/// does, whichever is less.
 fn bound(run: &Measured) -> Option<String> {
     let (bank_us, in_flight) = (run.bank_us?, run.in_flight?);
-    let most = in_flight.saturating_mul(1_000_000).checked_div(bank_us)?;
-    let percent = run.records_per_second?.saturating_mul(100).checked_div(most)?;
+    let calls = in_flight.saturating_mul(1_000_000).checked_div(bank_us)?;
+    let core = 1_000_000_000_u64.checked_div(run.cpu_ms_per_million?)?;
+    let percent = run.records_per_second?.saturating_mul(100).checked_div(calls.min(core))?;
     let millis = format!("{}.{:02}", bank_us / 1_000, bank_us % 1_000 / 10);
     let name = &run.name;
     Some(format!(
-        "{name}: the bank took {millis} ms a call, so {most} records/s at most; {percent} % of it"
+        "{name}: the bank took {millis} ms a call, so it allows {calls} records/s, and one core does \
+         {core}: {percent} % of the less"
     ))
 }
 
