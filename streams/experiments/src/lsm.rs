@@ -43,17 +43,33 @@ impl Lsm {
 
     fn write(&mut self, changes: &[Change], all: &[Kept]) -> Result<()> {
         let mut batch = self.database.batch();
-        for change in changes {
-            let place = u32::try_from(change.partition)?.to_be_bytes();
-            batch.insert(&self.seen, [&place[..], &change.id.to_be_bytes()].concat(), []);
-            let key = [&place[..], &change.account].concat();
-            batch.insert(&self.balances, key, change.balance.encode());
+        for Change { partition, id, account, balance } in changes {
+            self.put_seen(&mut batch, *partition, *id)?;
+            self.put_balance(&mut batch, *partition, account, *balance)?;
         }
-        self.reach(&mut batch, all)?;
+        self.put_reach(&mut batch, all)?;
         batch.commit().context("writing a batch")
     }
 
-    fn reach(&self, batch: &mut OwnedWriteBatch, all: &[Kept]) -> Result<()> {
+    fn put_seen(&self, batch: &mut OwnedWriteBatch, partition: usize, id: u128) -> Result<()> {
+        let place = u32::try_from(partition)?.to_be_bytes();
+        batch.insert(&self.seen, [&place[..], &id.to_be_bytes()].concat(), []);
+        Ok(())
+    }
+
+    fn put_balance(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        partition: usize,
+        account: &[u8],
+        balance: Balance,
+    ) -> Result<()> {
+        let place = u32::try_from(partition)?.to_be_bytes();
+        batch.insert(&self.balances, [&place[..], account].concat(), balance.encode());
+        Ok(())
+    }
+
+    fn put_reach(&self, batch: &mut OwnedWriteBatch, all: &[Kept]) -> Result<()> {
         for (partition, kept) in all.iter().enumerate() {
             let Reach { source, balances, seen } = kept.reach;
             let value: Vec<u8> =
@@ -101,18 +117,13 @@ impl Keeper for Lsm {
         let mut batch = self.database.batch();
         for restored in restored {
             match restored {
-                Restored::Seen(partition, id) => {
-                    let place = u32::try_from(*partition)?.to_be_bytes();
-                    batch.insert(&self.seen, [&place[..], &id.to_be_bytes()].concat(), []);
-                }
+                Restored::Seen(partition, id) => self.put_seen(&mut batch, *partition, *id)?,
                 Restored::Balance(partition, account, balance) => {
-                    let place = u32::try_from(*partition)?.to_be_bytes();
-                    let key = [&place[..], account].concat();
-                    batch.insert(&self.balances, key, balance.encode());
+                    self.put_balance(&mut batch, *partition, account, *balance)?;
                 }
             }
         }
-        self.reach(&mut batch, all)?;
+        self.put_reach(&mut batch, all)?;
         batch.commit().context("writing a batch")
     }
 
