@@ -29,7 +29,7 @@ pub(crate) mod transaction;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -136,6 +136,9 @@ struct Input {
     /// The oldest unfinished offset of a full input, and since when it has been that.
     blocked: Option<(i64, Timestamp)>,
     serial: Serial,
+    /// The first records of their lanes, which may begin. Ids rise with offsets, so the oldest is first:
+    /// the one that lets a commit go on, and when it is out of reach, all of them are.
+    ready: BTreeSet<EntryId>,
 }
 
 struct Store {
@@ -201,7 +204,6 @@ pub(crate) struct Task {
     entries: HashMap<EntryId, Entry>,
     next_entry: u64,
     lanes: Lanes,
-    ready: VecDeque<EntryId>,
     recording: Vec<EntryId>,
     resting: BinaryHeap<Reverse<(Timestamp, EntryId)>>,
     sends: Sends,
@@ -440,7 +442,7 @@ impl Task {
         let id = EntryId(self.next_entry);
         self.next_entry = self.next_entry.saturating_add(1);
         if self.lanes.join(&lane, id) {
-            self.ready.push_back(id);
+            input.ready.insert(id);
         }
         self.entries.insert(id, Entry::new(input_index, lane, record));
     }

@@ -9,10 +9,7 @@ mod sends;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -37,7 +34,7 @@ use crate::{
     wire::EncodeError,
 };
 
-use calls::Answer;
+use calls::Answers;
 use saves::Kept;
 pub(super) use saves::{Beginning, StateDirectory};
 
@@ -107,7 +104,7 @@ pub(super) struct Engine {
     /// Owners by the low bits of their generation, which travel with what they send.
     owners: HashMap<u16, Owner>,
     calls: TaskTracker,
-    answers: (Sender<Answer>, Receiver<Answer>),
+    answers: Answers,
     generation: u64,
     arena: BytesMut,
     pub(super) halt: Option<Halt>,
@@ -143,7 +140,7 @@ impl Engine {
             readers,
             owners: HashMap::new(),
             calls: TaskTracker::new(),
-            answers: std::sync::mpsc::channel(),
+            answers: Answers::default(),
             generation: 0,
             arena: BytesMut::new(),
             halt: None,
@@ -316,7 +313,11 @@ impl Engine {
             |running: &Running| !running.is_restored || running.task.waits_for_broker();
         let now = self.now();
         let next_at = self.transaction.next_at(now);
-        if next_at.is_none() || !self.unsent.is_empty() || self.tasks.values().any(is_waiting) {
+        if next_at.is_none()
+            || !self.unsent.is_empty()
+            || self.answers.are_many()
+            || self.tasks.values().any(is_waiting)
+        {
             return BUSY;
         }
         let tasks = self.tasks.values().map(|running| &running.task);

@@ -80,6 +80,7 @@ impl Task {
     fn reopen_keyed(&mut self) {
         let handled = std::mem::take(&mut self.handled);
         for (index, input) in self.inputs.iter_mut().enumerate() {
+            input.ready.clear();
             let own = handled.iter().filter(|(_, entry)| entry.input == index);
             let offsets: Vec<i64> = own.map(|(_, entry)| entry.record.position.offset).collect();
             input.buffered = input.buffered.saturating_add(offsets.len());
@@ -88,7 +89,6 @@ impl Task {
         self.entries.extend(handled);
         // Everything begins again, in the order of fetching; calls that are out stay out.
         self.lanes = Lanes::default();
-        self.ready.clear();
         self.recording.clear();
         self.resting.clear();
         let mut ids: Vec<EntryId> = self.entries.keys().copied().collect();
@@ -100,7 +100,7 @@ impl Task {
                 entry.is_call_out = true;
             }
             if self.lanes.join(&entry.lane, id) {
-                self.ready.push_back(id);
+                self.inputs[entry.input].ready.insert(id);
             }
         }
     }

@@ -55,7 +55,9 @@ impl Task {
     /// Ends a record wherever it is on its way.
     fn abandon(&mut self, id: EntryId, failure: &Failure, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let node = self.inputs[entry.input].node;
+        let input = &mut self.inputs[entry.input];
+        input.ready.remove(&id);
+        let node = input.node;
         let stage = std::mem::replace(&mut entry.stage, Stage::Waiting);
         let is_out = matches!(stage, Stage::Calling { .. } | Stage::Recording { .. });
         if is_out || entry.is_call_out {
@@ -70,7 +72,6 @@ impl Task {
             Stage::Resting { pending } => pending,
             Stage::Waiting => None,
         };
-        self.ready.retain(|ready| *ready != id);
         self.recording.retain(|recording| *recording != id);
         self.give_up(id, pending.as_ref(), failure, now);
     }

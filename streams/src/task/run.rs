@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{Command, EntryId, Purpose, SENDS_MAX, SendId, Stage, Task, after};
+use super::{Command, Entry, EntryId, Input, Purpose, SENDS_MAX, SendId, Stage, Task, after};
 use crate::{
     context::{Context, Punctuation, Writes},
     dead_letter::{Reason, letter},
@@ -25,19 +25,20 @@ impl Task {
         }
     }
 
-    /// The next record that may begin: one whose node has room for another call, and which is not too
-    /// far ahead of its partition's oldest.
+    /// The next record that may begin: the oldest of those whose node has room for another call, and
+    /// which is not too far ahead of its partition's oldest.
     fn next_ready(&mut self) -> Option<EntryId> {
-        let may_begin = |id: &EntryId| {
-            let Some(entry) = self.entries.get(id) else { return true };
-            let Some(input) = self.inputs.get(entry.input) else { return true };
-            let node = self.nodes.get(input.node);
-            node.is_none_or(|node| node.in_flight < node.in_flight_max)
-                && input.offsets.is_in_reach(entry.record.position.offset)
+        let first = |input: &Input| {
+            let node = &self.nodes[input.node];
+            let id = *input.ready.first().filter(|_| node.in_flight < node.in_flight_max)?;
+            let entry = self.entries.get(&id);
+            let is_near = |entry: &Entry| input.offsets.is_in_reach(entry.record.position.offset);
+            entry.is_none_or(is_near).then_some(id)
         };
-        // Usually the first; another only where two nodes share the task and one of them is full.
-        let index = self.ready.iter().position(may_begin)?;
-        self.ready.remove(index)
+        let firsts = self.inputs.iter().enumerate();
+        let (id, input) = firsts.filter_map(|(index, input)| Some((first(input)?, index))).min()?;
+        self.inputs[input].ready.remove(&id);
+        Some(id)
     }
 
     fn begin(&mut self, id: EntryId, now: Timestamp) {
@@ -233,7 +234,9 @@ impl Task {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             match std::mem::replace(&mut entry.stage, Stage::Waiting) {
                 Stage::Resting { pending: Some(pending) } => self.call(id, pending, now),
-                Stage::Resting { pending: None } => self.ready.push_front(id),
+                Stage::Resting { pending: None } => {
+                    self.inputs[entry.input].ready.insert(id);
+                }
                 stage => entry.stage = stage,
             }
         }
@@ -337,7 +340,8 @@ impl Task {
         let began = if entry.calls > 0 { entry.called_at.min(now) } else { now };
         spans::handled(&self.nodes[node].name, &entry.record, began, now);
         if let Some(next) = self.lanes.leave(&entry.lane) {
-            self.ready.push_back(next);
+            let input = self.entries.get(&next).map_or(entry.input, |entry| entry.input);
+            self.inputs[input].ready.insert(next);
         }
         if self.is_transactional() {
             self.handled.push((id, entry));

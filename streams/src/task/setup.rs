@@ -108,7 +108,6 @@ impl Task {
             entries: HashMap::new(),
             next_entry: 0,
             lanes: Lanes::default(),
-            ready: std::collections::VecDeque::new(),
             recording: Vec::new(),
             resting: std::collections::BinaryHeap::new(),
             sends: Sends::default(),
@@ -150,6 +149,7 @@ fn input(spec: &SubTopology, source: &SourceSpec, names: &Names) -> Input {
         is_paused: false,
         blocked: None,
         serial: Serial::default(),
+        ready: std::collections::BTreeSet::new(),
     }
 }
 

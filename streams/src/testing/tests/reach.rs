@@ -13,7 +13,7 @@ use crate::{
     wire::{Encoder, LocalSchemas, Schemas as _},
 };
 
-/// Asks about the key `slow` and copies every other record.
+/// Asks about keys that begin with `slow` and copies every other record.
 struct OneSlow(Sink<String, Order>);
 
 impl AsyncProcessor for OneSlow {
@@ -28,7 +28,7 @@ impl AsyncProcessor for OneSlow {
         ctx: &mut Context<'_>,
         record: &Record<String, Order>,
     ) -> Result<Begin<()>, OrderError> {
-        if record.key == "slow" {
+        if record.key.starts_with("slow") {
             return Ok(Begin::Call(()));
         }
         ctx.forward(&self.0, &record.key, &record.value)?;
@@ -60,14 +60,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> (Self, Encoder) {
+    fn new(options: AsyncOptions) -> (Self, Encoder) {
         let mut builder = Topology::builder("reach");
         let mut sub = builder.sub_topology("reach", Effects::Read);
         let source = sub.source("in", "in");
         let out = sub.sink("out", "out");
         let sinks = [out.id()];
         let supplier = move || OneSlow(out.clone());
-        sub.async_processor("copy", &source, supplier, AsyncOptions::default()).sinks(sinks);
+        sub.async_processor("copy", &source, supplier, options).sinks(sinks);
         let topology = builder.build().unwrap();
         let schemas = LocalSchemas::default();
         let schema = topology.subs[0].sinks[0].schema;
@@ -92,8 +92,7 @@ impl Bench {
         (bench, Encoder::new(id, schema).unwrap())
     }
 
-    fn fetch(&mut self, encoder: &mut Encoder, offset: i64) {
-        let key = if offset == 0 { "slow".to_owned() } else { offset.to_string() };
+    fn fetch(&mut self, encoder: &mut Encoder, offset: i64, key: String) {
         let record = RawRecord {
             position: Position { topic: "in".into(), partition: 0, offset },
             timestamp: 0,
@@ -145,10 +144,11 @@ impl Bench {
 
 #[test]
 fn what_is_handled_is_what_a_commit_can_tell_however_much_was_fetched() {
-    let (mut bench, mut encoder) = Bench::new();
+    let (mut bench, mut encoder) = Bench::new(AsyncOptions::default());
     let all = FINISHED_AHEAD_MAX + 1_000;
     for offset in 0..i64::try_from(all).unwrap() {
-        bench.fetch(&mut encoder, offset);
+        let key = if offset == 0 { "slow".to_owned() } else { offset.to_string() };
+        bench.fetch(&mut encoder, offset, key);
     }
     bench.settle();
     let point = bench.committed.clone().unwrap();
@@ -164,4 +164,23 @@ fn what_is_handled_is_what_a_commit_can_tell_however_much_was_fetched() {
     assert_eq!(bench.sent.len(), all);
     assert_eq!(bench.committed.unwrap().offset, i64::try_from(all).unwrap());
     assert!(!bench.is_paused);
+}
+
+/// A commit waits for the oldest, so a key's next record does not queue behind younger ones of others.
+#[test]
+fn the_oldest_record_that_may_begin_begins_first() {
+    let (mut bench, mut encoder) = Bench::new(AsyncOptions::default().in_flight(1));
+    for (offset, key) in ["slow-a", "slow-b", "slow-c", "slow-a", "slow-d"].iter().enumerate() {
+        bench.fetch(&mut encoder, i64::try_from(offset).unwrap(), (*key).to_owned());
+    }
+    bench.settle();
+    let mut began = Vec::new();
+    while let Some(event) = bench.calls.pop() {
+        if let Event::Answered { entry, .. } = &event {
+            began.push(entry.0);
+        }
+        bench.task.handle(event, bench.now);
+        bench.settle();
+    }
+    assert_eq!(began, [0, 1, 2, 3, 4]);
 }
