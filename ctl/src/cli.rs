@@ -67,6 +67,21 @@ impl Shared {
         self.dir.join("platform")
     }
 
+    /// Refuses other servers than the local platform's for a command that writes what it invents, unless
+    /// they are meant: a variable that is set for other commands is not enough.
+    pub fn ensure_local_or(&self, is_meant: bool, writes: &str) -> anyhow::Result<()> {
+        let named = [
+            ("--bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS", &self.bootstrap_servers),
+            ("--schema-registry-url or SCHEMA_REGISTRY_URL", &self.schema_registry_url),
+        ];
+        let named = named.into_iter().find_map(|(by, address)| Some((by, address.as_ref()?)));
+        let Some((by, address)) = named.filter(|_| !is_meant) else { return Ok(()) };
+        anyhow::bail!(
+            "{address} is named ({by}), and this {writes} there; unset it to use servers of its own, \
+             or add --external to mean it"
+        )
+    }
+
     /// The Kafka to use: the one named by flag or environment, else the running local platform's.
     pub fn bootstrap_servers(&self) -> anyhow::Result<String> {
         if let Some(servers) = &self.bootstrap_servers {
@@ -104,6 +119,8 @@ enum Command {
     Tail(command::tail::Args),
     /// How far each app is behind what it reads.
     Lag(command::lag::Args),
+    /// Where an app goes on: its committed offsets, set.
+    Offsets(command::offsets::Args),
     /// Tell a running app to begin nothing new; it keeps its partitions and finishes what it began.
     Pause(command::hold::Args),
     /// Tell a paused app to go on.
@@ -128,8 +145,9 @@ impl Cli {
             Command::Topology(args) => command::topology::run(args, &shared).await,
             Command::Tail(args) => command::tail::run(args, &shared).await,
             Command::Lag(args) => command::lag::run(args, &shared).await,
-            Command::Pause(args) => command::hold::run(args, "pause").await,
-            Command::Resume(args) => command::hold::run(args, "resume").await,
+            Command::Offsets(args) => command::offsets::run(args, &shared).await,
+            Command::Pause(args) => command::hold::run(args, "pause", shared.json).await,
+            Command::Resume(args) => command::hold::run(args, "resume", shared.json).await,
             Command::Transactions(args) => command::transactions::run(args, &shared).await,
             Command::Dlq(args) => command::dlq::run(args, &shared).await,
             Command::Webhook(args) => command::webhook::run(args, &shared).await,

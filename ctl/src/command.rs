@@ -5,6 +5,7 @@ pub mod demo;
 pub mod dlq;
 pub mod hold;
 pub mod lag;
+pub mod offsets;
 pub mod platform;
 pub mod run;
 pub mod tail;

@@ -50,6 +50,7 @@ pub fn check(shared: &Shared) -> anyhow::Result<Findings> {
         Err(Error::Invalid { findings }) => return Ok(findings),
         Err(error) => return Err(error.into()),
     };
+    file.profile(&shared.profile)?;
     let mut findings = file.warnings();
     findings.extend(check_body_limit(&file));
     findings.extend(check_sources(&file));
@@ -97,6 +98,7 @@ fn check_sources(file: &TopologyFile) -> Vec<Finding> {
         }
     }
     findings.extend(sources.iter().filter_map(|source| check_replay(file, source)));
+    findings.extend(sources.iter().filter_map(|source| check_window(file, source)));
     findings.extend(check_raw_retention(file, &sources));
     findings
 }
@@ -116,6 +118,17 @@ fn check_replay(file: &TopologyFile, source: &SourceConfig) -> Option<Finding> {
          copy of a request can send it again under another id; take the id from the body if it has one"
     );
     Some(file.finding(Severity::Warning, &format!("sources.{}", source.name), message))
+}
+
+/// A request must be remembered for as long as it is taken: the ingress does not start otherwise.
+fn check_window(file: &TopologyFile, source: &SourceConfig) -> Option<Finding> {
+    let tolerance = format_duration(source.tolerance_beyond_window()?);
+    let window = format_duration(source.dedupe_window);
+    let message = format!(
+        "takes what was signed up to {tolerance} ago, but remembers event ids for {window} only: who has \
+         seen a request could send it again; expected a `dedupe_window` of at least {tolerance}"
+    );
+    Some(file.finding(Severity::Error, &format!("sources.{}", source.name), message))
 }
 
 /// A restarted ingress rebuilds what it has seen from the raw topic.
@@ -187,6 +200,23 @@ session_timeout = "10s"
             findings("1_114_112", "1_114_111"),
             "topology.toml:19: profiles.testing.max_message_bytes: expected at least 1114112: the \
              ingress's body limit of 1048576 and 65536 for the rest of the record, found 1114111"
+        );
+    }
+
+    #[test]
+    fn a_request_that_is_taken_for_longer_than_it_is_remembered_is_found() {
+        let demoz = r#"[sources.demoz]
+preset = "demoz"
+path = "/webhooks/demoz"
+secrets = [{ id = "env", env = "DEMOZ_SECRET" }]
+tolerance = "90d"
+
+[apps.ingress]"#;
+        assert_eq!(
+            findings("[apps.ingress]", demoz),
+            "topology.toml:13: sources.demoz: takes what was signed up to 90d ago, but remembers event \
+             ids for 7d only: who has seen a request could send it again; expected a `dedupe_window` of \
+             at least 90d"
         );
     }
 

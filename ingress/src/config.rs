@@ -281,11 +281,7 @@ impl Config {
 }
 
 fn check_tolerance(file: &str, source: &SourceConfig) -> Result<(), ConfigError> {
-    let Some(freshness) = source.scheme.freshness else { return Ok(()) };
-    let tolerance = Duration::from_millis(u64::try_from(freshness.past_ms).unwrap_or(0));
-    if tolerance <= source.dedupe_window {
-        return Ok(());
-    }
+    let Some(tolerance) = source.tolerance_beyond_window() else { return Ok(()) };
     Err(ConfigError::Tolerance {
         file: file.to_owned(),
         name: source.name.clone(),

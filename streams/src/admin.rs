@@ -5,6 +5,7 @@
 mod alter;
 mod members;
 mod offsets;
+mod reset;
 mod topics;
 pub mod transactions;
 
@@ -20,6 +21,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub(crate) use members::{Place, Shares};
 pub use offsets::{GroupOffset, Watermarks};
+pub use reset::ResetTo;
 pub use topics::{TopicSetting, TopicState};
 
 /// How long one question to the cluster may take. A broker that just started needs some seconds to
@@ -75,6 +77,15 @@ pub enum AdminError {
         code: RDKafkaErrorCode,
         /// In which words.
         reason: String,
+    },
+    /// A group's offsets can be set only while nobody commits others.
+    #[error(
+        "group `{group}` has members, which would commit over it: stop every instance of the \
+         application, wait until the group has none (`session.timeout.ms` after a kill), try again"
+    )]
+    GroupActive {
+        /// The group.
+        group: String,
     },
     /// One broker did not do what only it can.
     #[error("the broker at {address} cannot {action}: {reason}")]

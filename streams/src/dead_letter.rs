@@ -52,7 +52,7 @@ impl Reason {
         now: Timestamp,
     ) -> Self {
         Self {
-            exception: failure.exception.to_owned(),
+            exception: failure.exception.clone().into_owned(),
             message: bounded(&failure.message),
             place,
             position: record.position.clone(),

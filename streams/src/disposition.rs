@@ -1,6 +1,6 @@
 //! What an error means for the record that caused it.
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 /// The answer of an error to the question "and now?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub trait Classify: std::error::Error + Send + Sync + 'static {
 /// An error without its type, as the task handles it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Type name of the error, for `__streams.errors.exception`.
-    pub exception: &'static str,
+    /// Type name of the error and, of an enum, its variant, for `__streams.errors.exception`.
+    pub exception: Cow<'static, str>,
     /// The error and its causes, for `__streams.errors.message`.
     pub message: String,
     /// What to do.
@@ -62,10 +62,40 @@ impl Failure {
     /// Takes what matters from a classified error.
     pub(crate) fn of<E: Classify>(error: &E) -> Self {
         Self {
-            exception: std::any::type_name::<E>(),
+            exception: exception(error),
             message: chain(error),
             disposition: error.disposition(),
         }
+    }
+}
+
+/// The error's type, and its variant where its `Debug` form begins with one as a derived form does:
+/// letters of one application are told apart by it. Nothing else of that form is taken.
+fn exception<E: Classify>(error: &E) -> Cow<'static, str> {
+    let name = std::any::type_name::<E>();
+    let mut first = FirstWord::default();
+    // Ends with an error as soon as the word does: what comes behind is not even formatted.
+    write!(first, "{error:?}").ok();
+    let word = first.0.as_str();
+    let is_variant = word.starts_with(|letter: char| letter.is_ascii_uppercase())
+        && name.rsplit("::").next() != Some(word);
+    if is_variant { Cow::Owned(format!("{name}::{word}")) } else { Cow::Borrowed(name) }
+}
+
+/// The name that a text begins with.
+#[derive(Default)]
+struct FirstWord(String);
+
+impl std::fmt::Write for FirstWord {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        const BYTES_MAX: usize = 64;
+        for letter in text.chars() {
+            if !(letter.is_ascii_alphanumeric() || letter == '_') || self.0.len() >= BYTES_MAX {
+                return Err(std::fmt::Error);
+            }
+            self.0.push(letter);
+        }
+        Ok(())
     }
 }
 
@@ -82,4 +112,58 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Classify, Disposition, exception};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Plain(String);
+
+    #[derive(Debug, thiserror::Error)]
+    enum Several {
+        #[error("too late")]
+        Timeout,
+        #[error("{0}")]
+        Secret(String),
+        #[error("{text}")]
+        Named { text: String },
+    }
+
+    /// Whose form for developers is its text.
+    #[derive(thiserror::Error)]
+    #[error("{0}")]
+    struct Custom(&'static str);
+
+    impl std::fmt::Debug for Custom {
+        fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str(self.0)
+        }
+    }
+
+    macro_rules! dead_letters {
+        ($($error:ty),*) => {
+            $(impl Classify for $error {
+                fn disposition(&self) -> Disposition {
+                    Disposition::DeadLetter
+                }
+            })*
+        };
+    }
+    dead_letters!(Plain, Several, Custom);
+
+    #[test]
+    fn an_exception_is_the_type_and_the_variant_and_nothing_that_is_in_it() {
+        let module = module_path!();
+        let text = || "hunter2".to_owned();
+        assert_eq!(exception(&Plain(text())), format!("{module}::Plain"));
+        assert_eq!(exception(&Several::Timeout), format!("{module}::Several::Timeout"));
+        assert_eq!(exception(&Several::Secret(text())), format!("{module}::Several::Secret"));
+        let named = Several::Named { text: text() };
+        assert_eq!(exception(&named), format!("{module}::Several::Named"));
+        assert_eq!(exception(&Custom("hunter2 it is")), format!("{module}::Custom"));
+        assert_eq!(exception(&Custom("\"Quoted\"")), format!("{module}::Custom"));
+    }
 }

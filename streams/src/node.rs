@@ -120,7 +120,7 @@ fn fail<E: Classify>(error: E) -> Failure {
 /// A pending value of the wrong type can only be our own mistake: stop rather than guess.
 fn mixed_up() -> Failure {
     Failure {
-        exception: "streams::node::Opaque",
+        exception: "streams::node::Opaque".into(),
         message: "an answer came back to a node that did not ask for it".to_owned(),
         disposition: crate::disposition::Disposition::Halt,
     }

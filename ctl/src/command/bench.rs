@@ -39,6 +39,9 @@ pub struct Args {
     /// Steps a second of the bank's day that follows, for ten seconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: u32,
+    /// Use the Kafka and the registry that are named by flag or environment: it writes its load there.
+    #[arg(long, global = true)]
+    external: bool,
 }
 
 /// A part that is measured by itself.
@@ -77,6 +80,7 @@ struct Measured {
 
 /// Runs `bankstream bench`.
 pub async fn run(mut args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+    shared.ensure_local_or(args.external, "writes its load")?;
     match args.part.take() {
         Some(Part::Ingress(args)) => return ingress::run(&args, shared).await,
         Some(Part::Streams(args)) => return streams::run(args, shared).await,

@@ -31,6 +31,10 @@ pub struct Args {
     /// demo's folder has seen before brings old ids back, which are then recognised as repeated.
     #[arg(long)]
     seed: Option<u64>,
+    /// Use the Kafka and the registry that are named by flag or environment: the demo writes invented
+    /// events there and its processors join the groups of the apps.
+    #[arg(long)]
+    external: bool,
 }
 
 /// How long after a day the last webhooks, calls and comparisons may take.
@@ -54,6 +58,10 @@ const BANK_FLAGS: [&str; 8] = [
 
 /// Runs `bankstream demo`.
 pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
+    shared.ensure_local_or(
+        args.external,
+        "writes invented events and joins the groups of the apps",
+    )?;
     let mut interrupt = Interrupt::new()?;
     let mut stage = tokio::select! {
         stage = start(&args, shared) => stage?,

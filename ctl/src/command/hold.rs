@@ -16,13 +16,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Args {
     /// Where the application serves its health, as its log says: `listening on 127.0.0.1:PORT`.
     /// It takes this from its own machine only.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "HOST:PORT")]
     url: String,
 }
 
 /// Tells the application, and the person what it said.
-pub async fn run(args: Args, path: &str) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/{path}", args.url.trim_end_matches('/'));
+pub async fn run(args: Args, path: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let url = address(&args.url, path);
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
@@ -37,6 +37,28 @@ pub async fn run(args: Args, path: &str) -> anyhow::Result<ExitCode> {
     if !status.is_success() {
         bail!("{url} answered {status}: {said}");
     }
-    output::line(&said)?;
+    if as_json {
+        output::json(&serde_json::json!({ "url": url, "answer": said.trim_end() }))?;
+    } else {
+        output::line(&said)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The address as logs have it, or a URL.
+fn address(given: &str, path: &str) -> String {
+    let scheme = if given.contains("://") { "" } else { "http://" };
+    format!("{scheme}{}/{path}", given.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_is_taken_as_the_log_has_it_and_as_a_url() {
+        assert_eq!(address("127.0.0.1:9100", "pause"), "http://127.0.0.1:9100/pause");
+        assert_eq!(address("http://127.0.0.1:9100/", "resume"), "http://127.0.0.1:9100/resume");
+        assert_eq!(address("https://[::1]:9100", "pause"), "https://[::1]:9100/pause");
+    }
 }

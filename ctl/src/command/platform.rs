@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::Shared;
 use crate::output;
-use crate::platform::{self, Config, Lifetime, Origin, Platform, Port, State};
+use crate::platform::{self, Config, Lifetime, Origin, Platform, Port, Running, State};
 
 /// Arguments of `bankstream platform`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +29,12 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Start {
-    /// Port of Kafka on 127.0.0.1.
-    #[arg(long, default_value_t = KAFKA_PORT)]
-    kafka_port: u16,
-    /// Port of the schema registry on 127.0.0.1.
-    #[arg(long, default_value_t = REGISTRY_PORT)]
-    registry_port: u16,
+    /// Port of Kafka on 127.0.0.1 [default: that of the last start, else 9092]
+    #[arg(long)]
+    kafka_port: Option<u16>,
+    /// Port of the schema registry on 127.0.0.1 [default: that of the last start, else 8081]
+    #[arg(long)]
+    registry_port: Option<u16>,
 }
 
 /// Kafka's usual port.
@@ -76,10 +76,18 @@ pub(super) fn config(shared: &Shared, kafka: Port, registry: Port, lifetime: Lif
 }
 
 async fn start(args: &Start, shared: &Shared) -> anyhow::Result<ExitCode> {
-    let (kafka, registry) = (Port::Fixed(args.kafka_port), Port::Fixed(args.registry_port));
+    // Whatever was told the addresses of the last start finds the servers there again.
+    let last = State::read(&shared.platform_dir()).unwrap_or_default();
+    let port = |asked: Option<u16>, last: Option<Running>, usual| {
+        Port::Fixed(asked.or(last.map(|server| server.port)).unwrap_or(usual))
+    };
+    let kafka = port(args.kafka_port, last.kafka, KAFKA_PORT);
+    let registry = port(args.registry_port, last.registry, REGISTRY_PORT);
     let config = config(shared, kafka, registry, Lifetime::UntilStopped);
     let platform = Platform::start(config).await?;
     let state = State::running(&shared.platform_dir()).unwrap_or_default();
+    warn_of_port("kafka", args.kafka_port, state.kafka);
+    warn_of_port("registry", args.registry_port, state.registry);
     let answer = Answer {
         bootstrap_servers: Some(platform.bootstrap_servers().to_owned()),
         registry_url: Some(platform.registry_url().to_owned()),
@@ -87,6 +95,18 @@ async fn start(args: &Start, shared: &Shared) -> anyhow::Result<ExitCode> {
     };
     print(&answer, shared.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Servers that run already stay where they are.
+fn warn_of_port(name: &str, asked: Option<u16>, running: Option<Running>) {
+    if let (Some(asked), Some(Running { port, .. })) = (asked, running)
+        && asked != port
+    {
+        output::progress(&format!(
+            "--{name}-port {asked} is not used: the {name} of this folder runs on {port} already; \
+             `bankstream platform stop` first to move it"
+        ));
+    }
 }
 
 async fn fetch(shared: &Shared) -> anyhow::Result<ExitCode> {

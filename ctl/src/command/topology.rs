@@ -128,7 +128,7 @@ async fn plan(run: &Run, shared: &Shared) -> anyhow::Result<ExitCode> {
 }
 
 fn draw(format: Format, shared: &Shared) -> anyhow::Result<ExitCode> {
-    let file = TopologyFile::load(&shared.topology_file)?;
+    let (file, _) = declaration::load(shared)?;
     let drawing = match format {
         Format::Text => graph::text(&file),
         Format::Mermaid => graph::mermaid(&file),

@@ -48,7 +48,8 @@ impl State {
         self.registry.map(|server| registry_address(server.port))
     }
 
-    pub(super) fn read(dir: &Path) -> Option<Self> {
+    /// What ran in a folder last, whether it still does or not.
+    pub fn read(dir: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(path(dir)).ok()?;
         // A file of another version of this program says nothing that can be relied on.
         serde_json::from_str(&text).ok()

@@ -81,6 +81,14 @@ pub fn from_tables(file: &str, tables: &toml::Table) -> Result<Vec<SourceConfig>
 }
 
 impl SourceConfig {
+    /// How old a signature may be, where that is longer than event ids are remembered: whoever has seen
+    /// a request could send it again meanwhile.
+    pub fn tolerance_beyond_window(&self) -> Option<Duration> {
+        let past_ms = self.scheme.freshness?.past_ms;
+        let tolerance = Duration::from_millis(u64::try_from(past_ms).unwrap_or(0));
+        (tolerance > self.dedupe_window).then_some(tolerance)
+    }
+
     /// Reads one `[sources.NAME]` table; `file` is the name of its file for errors.
     pub fn from_table(file: &str, name: &str, table: toml::Value) -> Result<Self, SourceError> {
         let mut table: Table = table.try_into().map_err(|source| SourceError::Table {

@@ -79,16 +79,7 @@ impl Admin {
         topics: &[(String, i32)],
     ) -> Result<Vec<GroupOffset>, AdminError> {
         let action = || format!("show the offsets of group `{group}`");
-        // unjoined: it never subscribes, so the group does not notice
-        let consumer: BaseConsumer = config(self.servers())
-            .set("group.id", group)
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_uncommitted")
-            .create()
-            .map_err(|source| AdminError::Client {
-                servers: self.servers.clone(),
-                source: Box::new(source),
-            })?;
+        let consumer = unjoined(self, group)?;
         let mut asked = TopicPartitionList::new();
         for (topic, partitions) in topics.iter().filter(|(_, partitions)| *partitions > 0) {
             asked.add_partition_range(topic, 0, *partitions - 1);
@@ -111,7 +102,7 @@ impl Admin {
         Ok(offsets)
     }
 
-    fn ends(&self, topic: &str, partition: i32) -> Result<Watermarks, AdminError> {
+    pub(super) fn ends(&self, topic: &str, partition: i32) -> Result<Watermarks, AdminError> {
         let action = || format!("show the ends of partition {partition} of `{topic}`");
         self.client
             .inner()
@@ -121,8 +112,21 @@ impl Admin {
     }
 }
 
+/// A consumer that never subscribes, so that the group does not notice it.
+pub(super) fn unjoined(admin: &Admin, group: &str) -> Result<BaseConsumer, AdminError> {
+    config(admin.servers())
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_uncommitted")
+        .create()
+        .map_err(|source| AdminError::Client {
+            servers: admin.servers.clone(),
+            source: Box::new(source),
+        })
+}
+
 /// The committed offsets, when the group's coordinator is there.
-fn committed(
+pub(super) fn committed(
     consumer: &BaseConsumer,
     asked: &TopicPartitionList,
 ) -> Result<TopicPartitionList, KafkaError> {

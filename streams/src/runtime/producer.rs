@@ -257,7 +257,7 @@ fn refusal(error: &KafkaError, topic: &str) -> Failure {
         )
     );
     Failure {
-        exception: "rdkafka::error::KafkaError",
+        exception: "rdkafka::error::KafkaError".into(),
         message: format!("topic `{topic}` did not take the record: {error}"),
         disposition: if is_own_fault { Disposition::DeadLetter } else { Disposition::Halt },
     }

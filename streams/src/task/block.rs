@@ -42,7 +42,7 @@ impl Task {
         let began = found.filter(|(_, entry)| !matches!(entry.stage, Stage::Waiting));
         let Some(id) = began.map(|(id, _)| *id) else { return };
         let failure = Failure {
-            exception: "streams::Blocked",
+            exception: "streams::Blocked".into(),
             message: format!(
                 "the record held its partition up for {waited} ms with no room left behind it \
                  (`max_block` of its processor)"

@@ -13,9 +13,12 @@ pub(super) struct Filter {
     /// Only those of this app.
     #[arg(long)]
     pub(super) app: Option<String>,
-    /// Only those whose error type contains this text.
+    /// Only those whose error type and variant contain this text.
     #[arg(long, value_name = "TEXT")]
     exception: Option<String>,
+    /// Only those whose error's message contains this text.
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
     /// Only those that came from this topic.
     #[arg(long)]
     topic: Option<String>,
@@ -40,6 +43,7 @@ impl Filter {
         let place = Place { partition: letter.position.partition, offset: letter.position.offset };
         is(self.app.as_ref().map(|app| *app == letter.app))
             && is(self.exception.as_ref().map(|text| letter.exception().contains(text.as_str())))
+            && is(self.message.as_ref().map(|text| letter.message().contains(text.as_str())))
             && is(self.topic.as_ref().map(|topic| topic == letter.source()))
             && is(self.key.as_ref().map(|key| letter.key.as_deref() == Some(key.as_bytes())))
             && is(self.since.map(|since| time >= since.at(now)))
@@ -126,6 +130,7 @@ mod tests {
         check("--app app --exception Error --topic in --key key", true);
         check("--app other", false);
         check("--exception Fault", false);
+        check("--message nowhere", false);
         check("--topic out", false);
         check("--key ke", false);
         check("--since 1m", true);

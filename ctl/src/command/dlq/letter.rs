@@ -63,6 +63,10 @@ impl Letter {
         self.reason.as_ref().map_or("-", |reason| &reason.exception)
     }
 
+    pub(super) fn message(&self) -> &str {
+        self.reason.as_ref().map_or("-", |reason| &reason.message)
+    }
+
     pub(super) fn source(&self) -> &str {
         self.reason.as_ref().map_or("-", |reason| &reason.position.topic)
     }

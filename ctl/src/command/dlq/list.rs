@@ -163,7 +163,7 @@ fn render(rows: &[Row<'_>], each: bool, now: Timestamp) -> String {
         if each {
             let redriven = redriven.replace('0', "no").replace('1', "yes");
             let key = letter.key.as_ref().map_or("-".into(), |key| String::from_utf8_lossy(key));
-            let message = letter.reason.as_ref().map_or("-", |reason| &reason.message);
+            let message = letter.message();
             let (key, message) = (one_line(&key), one_line(message));
             table.row(&[app, letter.place(), newest, redriven, exception, topic, key, message]);
         } else {

@@ -103,7 +103,7 @@ impl<'a> Places<'a> {
         if force {
             return Verdict::Send;
         }
-        if reason.exception == FAULT && reason.message.starts_with(DECODING) {
+        if reason.exception.starts_with(FAULT) && reason.message.starts_with(DECODING) {
             return Verdict::SameBytes;
         }
         if letter.receipt.as_ref().is_some_and(|receipt| receipt.exception == reason.exception) {

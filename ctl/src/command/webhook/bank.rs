@@ -49,7 +49,9 @@ pub(super) struct Create {
     /// Where to keep the secret; else the file that the source declares.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Overwrite a secret that is in the file already.
+    /// Overwrite a secret that is in the file already. What the older webhook posts is refused from then
+    /// on; to change without that, give the new one a file of its own (--secret-file, declared as a
+    /// second secret), and delete the older webhook after that.
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -106,14 +108,36 @@ pub(super) async fn create(args: Create, shared: &Shared) -> anyhow::Result<Exit
             return Err(anyhow::Error::new(error).context(advice));
         }
     };
+    // The webhook is there, whatever the list says now.
+    let webhooks = client.webhooks().await.unwrap_or_default();
+    let is_other = |other: &Webhook| other.id != id && other.url == args.url;
+    let others: Vec<String> = webhooks.into_iter().filter(is_other).map(|other| other.id).collect();
     if shared.json {
         let secret_file = kept.display().to_string();
-        output::json(&json!({ "id": id, "url": args.url, "secret_file": secret_file }))?;
+        output::json(&json!({
+            "id": id, "url": args.url, "secret_file": secret_file, "others_of_url": others,
+        }))?;
     } else {
         output::line(&format!("webhook {id} posts to {}", args.url))?;
         output::line(&format!("its secret is in {}", kept.display()))?;
+        for other in others {
+            output::line(&elder(&other, args.replace))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do about a webhook that posts to the same address and signs with a secret of its own.
+fn elder(id: &str, is_replaced: bool) -> String {
+    let signs = if is_replaced {
+        "the secret that was replaced: what it posts is refused from now on"
+    } else {
+        "its own secret"
+    };
+    format!(
+        "webhook {id} posts there too, every event a second time, and signs with {signs}; delete it: \
+         bankstream webhook delete {id}"
+    )
 }
 
 /// The first secret of the source that is a file.

@@ -169,7 +169,7 @@ fn a_record_refused_while_no_transaction_is_open_begins_anew() {
         _ => None,
     });
     let failure = Failure {
-        exception: "test",
+        exception: "test".into(),
         message: "not in a transaction".to_owned(),
         disposition: Disposition::Halt,
     };
