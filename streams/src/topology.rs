@@ -6,6 +6,7 @@
 mod builder;
 mod describe;
 mod handle;
+mod names;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::{
 
 pub use builder::{Builder, NodeBuilder, SubTopologyBuilder};
 pub use handle::{DedupeStore, Sink, SinkId, Source, Store, StoreId};
+pub(crate) use names::is_name;
 
 /// What a sub-topology may do to the world outside Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +60,44 @@ pub enum Error {
         /// Its sub-topology.
         sub: String,
     },
+    /// Two sub-topologies have one name.
+    #[error("sub-topology `{name}` is declared twice")]
+    SubTopologyTwice {
+        /// The name.
+        name: String,
+    },
+    /// Two sub-topologies have a store of one name.
+    #[error(
+        "store `{name}` is declared in sub-topologies `{first}` and `{second}`: both would keep their \
+         state in one changelog and restore the other's; give one of them another name"
+    )]
+    StoreTwice {
+        /// The name.
+        name: String,
+        /// A sub-topology that has it.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A name cannot be part of a topic's name.
+    #[error(
+        "{kind} `{name}`: expected 1 to 100 letters, digits, `.`, `_` and `-`, of which names of topics \
+         are made"
+    )]
+    Name {
+        /// application or store.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A time that must be longer than nothing.
+    #[error("{what} of `{name}` is zero; expected at least a millisecond")]
+    Zero {
+        /// What it is the time of.
+        what: &'static str,
+        /// The store or the processor.
+        name: String,
+    },
     /// A source is read by no processor.
     #[error("source `{source_name}` of sub-topology `{sub}` has no processor")]
     Idle {
@@ -68,7 +108,8 @@ pub enum Error {
     },
     /// A source is read by two processors.
     #[error(
-        "source `{source_name}` of sub-topology `{sub}` has two processors; give the second its own sub-topology"
+        "source `{source_name}` of sub-topology `{sub}` has two processors; one group reads a topic once, so \
+         do both in one processor, or make the second another application"
     )]
     Shared {
         /// The source.
@@ -78,7 +119,8 @@ pub enum Error {
     },
     /// A topic is read twice within an application.
     #[error(
-        "topic `{topic}` is read by two sub-topologies of `{application_id}`; one group reads a topic once, so make it two applications"
+        "topic `{topic}` is read by two sub-topologies of `{application_id}`; one group reads a topic once, \
+         so make it two applications"
     )]
     ReadTwice {
         /// The topic.

@@ -441,6 +441,12 @@ async fn stores_answer_with_their_position_and_a_paused_application_begins_nothi
     ensure!(client.post(format!("{url}/resume")).send().await?.status().is_success());
     verifier.wait_for(1_500, "resumed work")?;
     verifier.judge_exact(&generator.reference)?;
+    // Its name is held until its session ends, and the client calls that fatal.
+    instances.kill("a")?;
+    instances.start("a")?;
+    generator.send(500)?;
+    verifier.wait_for(2_000, "a killed member of the new protocol works again")?;
+    verifier.judge_exact(&generator.reference)?;
     instances.stop("a")?;
     drop(instances);
     kafka.stop().await

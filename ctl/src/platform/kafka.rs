@@ -80,6 +80,10 @@ fn configuration(data: &Path, port: u16, controller: u16) -> String {
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
+         group.consumer.min.session.timeout.ms=6000\n\
+         group.consumer.session.timeout.ms=10000\n\
+         group.consumer.min.heartbeat.interval.ms=1000\n\
+         group.consumer.heartbeat.interval.ms=2000\n\
          num.network.threads=2\n\
          num.io.threads=4\n\
          log.cleaner.threads=1\n\

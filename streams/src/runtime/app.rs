@@ -85,6 +85,7 @@ pub(super) async fn run(
     topology: Topology,
     metrics: Metrics,
 ) -> Result<(), StartError> {
+    settings.check().map_err(StartError::Configuration)?;
     let names = settings.names(&topology);
     telemetry::start_spans(topology.application_id())?;
     let admin = Admin::new(&settings.bootstrap_servers)?;
@@ -240,7 +241,7 @@ impl Start {
                     }
                 }));
             };
-            tracing::warn!(?ending, ?rest, "beginning again from what is committed");
+            tracing::warn!(%ending, ?rest, "beginning again from what is committed");
             self.rest(rest, state);
         }
     }

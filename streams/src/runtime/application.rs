@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{GroupProtocol, StartError, app, producer::TRANSACTION_TIMEOUT, telemetry};
 use crate::{
-    metrics::Metrics, names::Names, topology::Topology, topology_file::Guarantee, wire::Schemas,
+    metrics::Metrics,
+    names::Names,
+    topology::{Topology, is_name},
+    topology_file::Guarantee,
+    wire::Schemas,
 };
 
 /// Where schema ids come from.
@@ -68,6 +72,24 @@ impl Settings {
             Guarantee::ExactlyOnce => TRANSACTION_INTERVAL,
             Guarantee::AtLeastOnce => OFFSETS_INTERVAL,
         })
+    }
+
+    /// What is wrong with them, if anything, and what was expected.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (interval, timeout) = (self.commit_interval(), self.transaction_timeout);
+        if self.guarantee == Guarantee::ExactlyOnce && interval >= timeout {
+            return Err(format!(
+                "the commit interval is {interval:?} and the transaction timeout {timeout:?}: the broker \
+                 would abort every transaction before its commit; expected an interval below the timeout"
+            ));
+        }
+        if !is_name(&self.instance) {
+            return Err(format!(
+                "instance `{}`: expected 1 to 100 letters, digits, `.`, `_` and `-`",
+                self.instance
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn names(&self, topology: &Topology) -> Names {
@@ -224,5 +246,27 @@ impl std::fmt::Debug for Application {
         f.debug_struct("Application")
             .field("application_id", &self.topology.application_id())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Guarantee, Settings};
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_before_anything_starts() {
+        let sound = Settings { guarantee: Guarantee::ExactlyOnce, ..Settings::default() };
+        assert_eq!(sound.check(), Ok(()));
+        let interval = Some(Duration::from_secs(30));
+        let slow = Settings { commit_interval: interval, ..sound.clone() };
+        assert!(slow.check().is_err_and(|wrong| wrong.contains("expected an interval below")));
+        let plain = Settings { guarantee: Guarantee::AtLeastOnce, ..slow };
+        assert_eq!(plain.check(), Ok(()), "no transaction is open meanwhile");
+        for instance in ["", "a b", "a/b"] {
+            let named = Settings { instance: instance.to_owned(), ..sound.clone() };
+            assert!(named.check().is_err_and(|wrong| wrong.contains("expected 1 to 100")));
+        }
     }
 }

@@ -222,7 +222,21 @@ impl StreamThread {
                     }
                 }
             }
-            _ => tracing::warn!(%error, "poll"),
+            Some(RDKafkaErrorCode::UnreleasedInstanceId) => {
+                // KIP-848: a killed instance keeps its name until the broker ends its session. This
+                // consumer can do nothing more; the next one asks again.
+                let why = "the broker still holds this instance's name, until the session of the one that \
+                           was killed ends";
+                lock(&self.engine).again.get_or_insert(why.to_owned());
+            }
+            _ => {
+                if let Some((code, reason)) = self.consumer.client().fatal_error() {
+                    // Whatever it was, nothing would ever come from this consumer again.
+                    lock(&self.engine).again.get_or_insert(format!("{code}: {reason}"));
+                } else {
+                    tracing::warn!(%error, "poll");
+                }
+            }
         }
     }
 

@@ -24,11 +24,18 @@ impl Task {
     }
 
     /// Sends what is left to send and holds still until the transaction is decided. What to commit
-    /// comes back: per input, where something was finished.
+    /// comes back: per input, where something was finished. Where nothing was and a punctuation wrote
+    /// all the same, what is committed already: the offsets are what the group is asked by, whether the
+    /// partition is still ours, and what a successor waits for.
     pub(crate) fn prepare(&mut self) -> Vec<(usize, CommitPoint)> {
         self.is_held = true;
         self.send_changes(self.changes.len());
-        self.commit_points()
+        let points = self.commit_points();
+        if !points.is_empty() || (self.changes.is_empty() && self.sends.len() == 0) {
+            return points;
+        }
+        let inputs = self.inputs.iter().enumerate();
+        inputs.filter_map(|(index, input)| Some((index, input.committed.clone()?))).collect()
     }
 
     /// Sends the changes that would wait for the commit.

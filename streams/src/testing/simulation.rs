@@ -12,6 +12,7 @@ mod broker;
 mod disk;
 mod stories;
 mod transactions;
+mod zombie;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,7 +23,7 @@ use std::{
 use disk::Disk;
 use transactions::{Open, Producer};
 
-use app::{ENRICHED, INPUT, Outside, Payment, SUMMED, Stores, TOLD, World, topology};
+use app::{ENRICHED, INPUT, Outside, Payment, SUMMED, Stores, TICKS, TOLD, World, topology};
 use broker::{Broker, Fault};
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     disposition::Failure,
     key::Key as _,
     node::{Call, Opaque},
+    record::RawRecord,
     task::{
         Command, EntryId, Environment, Event, Saved, Task,
         commit_point::{CommitPoint, FinishedAhead},
@@ -64,6 +66,9 @@ enum Planted {
     /// A partition that comes while a commit is not answered begins at once: what it sends is no part of
     /// the commit, and the commit calls it committed.
     BeginsInsideCommit,
+    /// What only a punctuation wrote is committed without offsets: nobody asks the group whether the
+    /// partition is still ours.
+    PunctuatesUnasked,
 }
 
 /// How large a story is.
@@ -274,7 +279,11 @@ impl Story {
             81..=82 => self.ask_ends(which),
             83..=98 => self.now += self.rng.i64(0..20),
             _ if may_crash && self.crashes < self.size.crashes && self.rng.u8(0..4) == 0 => {
-                if self.rng.bool() { self.crash() } else { self.hand_away(which) }
+                match self.rng.u8(0..3) {
+                    0 => self.crash(),
+                    1 => self.hand_away(which),
+                    _ => self.oversleep(),
+                }
             }
             _ => {}
         }
@@ -561,9 +570,30 @@ impl Story {
                 return Err(format!("total of {key}: expected {sum}, found {state:?}"));
             }
         }
+        if self.guarantee == Guarantee::ExactlyOnce {
+            self.judge_ticks()?;
+        }
         let performed = self.world.lock().unwrap().performed.len();
         let inputs = self.size.inputs;
         if performed == inputs { Ok(()) } else { Err(format!("{performed} effects of {inputs}")) }
+    }
+
+    /// Every committed punctuation went on from the one before.
+    fn judge_ticks(&self) -> Result<(), String> {
+        for partition in 0..PARTITIONS {
+            let records = self.broker.records(TICKS, partition).iter();
+            let value = |record: &RawRecord| {
+                serde_json::from_slice(record.value.as_deref().unwrap_or_default()).ok()
+            };
+            let ticks: Vec<Option<i64>> = records.map(value).collect();
+            let expected: Vec<Option<i64>> = (1..).map(Some).take(ticks.len()).collect();
+            if ticks != expected {
+                return Err(format!(
+                    "ticks of {partition}: expected {expected:?}, found {ticks:?}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn total(&self, key: &str) -> Option<i64> {

@@ -454,6 +454,18 @@ fn wrong_graphs_are_refused_with_what_is_wrong() {
     let error = sub.http_client().unwrap_err().to_string();
     assert_eq!(error, "sub-topology `a` declares effects `none`; `http_client` needs `read`");
 
+    let mut builder = Topology::builder("wrong");
+    for (name, topic) in [("a", "in"), ("b", "out")] {
+        let mut sub = builder.sub_topology(name, Effects::None);
+        sub.source::<String, Order>(topic, topic);
+        drop(sub.store::<String, u32>("counts"));
+    }
+    let error = builder.build().unwrap_err().to_string();
+    assert!(error.contains("`counts` is declared in sub-topologies `a` and `b`"), "{error}");
+
+    let error = Topology::builder("not a topic").build().unwrap_err().to_string();
+    assert!(error.contains("application `not a topic`: expected"), "{error}");
+
     let error = Topology::builder("wrong").build().unwrap_err();
     assert_eq!(error.to_string(), "application `wrong` has no source");
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     DedupeStore, Effects, Error, NodeSpec, Order, Sink, SinkId, SinkSpec, Source, SourceSpec,
     Store, StoreId, StoreKind, StoreSpec, SubTopology, Supplier, Topology,
+    names::{check_name, check_stores},
 };
 use crate::{
     context::Connections,
@@ -37,7 +38,7 @@ impl Builder {
     /// Begins a sub-topology: nodes that share stores. Two sub-topologies share a topic or nothing.
     pub fn sub_topology(&mut self, name: &str, effects: Effects) -> SubTopologyBuilder<'_> {
         if self.subs.iter().any(|sub| sub.name == name) {
-            self.errors.push(duplicate("sub-topology", name, name));
+            self.errors.push(Error::SubTopologyTwice { name: name.to_owned() });
         }
         let index = self.subs.len();
         self.subs.push(SubTopology {
@@ -54,6 +55,8 @@ impl Builder {
     /// Checks the whole; the first thing that is wrong is the error.
     pub fn build(mut self) -> Result<Topology, Error> {
         let mut topics = HashSet::new();
+        check_name("application", &self.application_id, &mut self.errors);
+        check_stores(&self.subs, &mut self.errors);
         for sub in &self.subs {
             for source in &sub.sources {
                 if source.node.is_none() {
@@ -133,6 +136,10 @@ impl SubTopologyBuilder<'_> {
     /// time and forgotten in whole buckets. Its changelog is `<app>-<name>-changelog`, deleted by
     /// Kafka after the window.
     pub fn dedupe_store(&mut self, name: &str, window: Duration) -> DedupeStore {
+        if window.is_zero() {
+            let name = name.to_owned();
+            self.builder.errors.push(Error::Zero { what: "the window", name });
+        }
         let store: Store<Vec<u8>, ()> = self.any_store(name, StoreKind::Seen { window });
         DedupeStore::new(self.index, store.index, name)
     }

@@ -55,11 +55,13 @@ impl Rejoins {
 }
 
 /// How a thread ends before it is told to.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(in crate::runtime) enum Ending {
     /// It has to stop: nothing more is committed.
+    #[error("{0}")]
     Halt(Halt),
     /// It has to be made anew, and begin from what is committed.
+    #[error("{0}")]
     Again(String),
 }
 

@@ -20,6 +20,9 @@ pub(super) const SUMMED: &str = "summed";
 pub(super) const ENRICHED: &str = "enriched";
 pub(super) const TOLD: &str = "told";
 
+/// How often the sums are punctuated: some times in a story, and not so often that it never rests.
+const TICK: Duration = Duration::from_millis(200);
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Payment {
     pub(super) id: String,
@@ -78,9 +81,13 @@ pub(super) struct Stores {
     pub(super) totals: Store<String, i64>,
 }
 
+/// Punctuations that were committed, counted.
+pub(super) const TICKS: &str = "simulated-ticks-changelog";
+
 struct Sum {
     seen: Store<String, bool>,
     totals: Store<String, i64>,
+    ticks: Store<String, i64>,
     out: Sink<String, Payment>,
 }
 
@@ -103,6 +110,12 @@ impl Processor for Sum {
         ctx.put(&self.totals, &record.key, &total)?;
         ctx.forward(&self.out, &record.key, &Payment { total, ..payment.clone() })?;
         Ok(())
+    }
+
+    fn punctuate(&mut self, ctx: &mut Context<'_>) -> Result<(), AppError> {
+        let key = "ticks".to_owned();
+        let ticks = ctx.get(&self.ticks, &key)?.unwrap_or_default() + 1;
+        Ok(ctx.put(&self.ticks, &key, &ticks)?)
     }
 }
 
@@ -202,17 +215,20 @@ pub(super) fn topology(world: &World) -> (Topology, Stores) {
 
     let mut sum = builder.sub_topology("sum", Effects::None);
     let payments = sum.source("payments", INPUT);
-    let (seen, totals) = (sum.store("seen"), sum.store("totals"));
+    let (seen, totals, ticks) = (sum.store("seen"), sum.store("totals"), sum.store("ticks"));
     let out = sum.sink("summed", SUMMED);
-    let (seen_id, totals_id, out_id) = (seen.id(), totals.id(), out.id());
+    let store_ids = [seen.id(), totals.id(), ticks.id()];
+    let out_id = out.id();
     let stores = Stores { totals: totals.clone() };
     sum.processor("sum", &payments, move || Sum {
         seen: seen.clone(),
         totals: totals.clone(),
+        ticks: ticks.clone(),
         out: out.clone(),
     })
-    .stores([seen_id, totals_id])
-    .sinks([out_id]);
+    .stores(store_ids)
+    .sinks([out_id])
+    .punctuate_every(TICK);
 
     let mut enrich = builder.sub_topology("enrich", Effects::Read);
     let summed = enrich.source("summed", SUMMED);

@@ -85,6 +85,7 @@ fn planted_mistakes_are_found_and_shown_by_a_short_story() {
         (Planted::DroppedDrain, Guarantee::ExactlyOnce),
         (Planted::StaleEnd, Guarantee::ExactlyOnce),
         (Planted::BeginsInsideCommit, Guarantee::ExactlyOnce),
+        (Planted::PunctuatesUnasked, Guarantee::ExactlyOnce),
     ] {
         let shown = find(planted, guarantee);
         assert!(
@@ -100,7 +101,7 @@ fn planted_mistakes_are_found_and_shown_by_a_short_story() {
 /// stayed behind until the next record.
 #[test]
 fn finished_record_of_an_earlier_life_is_committed_after_an_abort() {
-    for seed in [4_834, 6_358, 9_482] {
+    for seed in [2_882, 5_340, 6_874] {
         story(seed, Planted::Nothing, guarantee(seed), SIZE).unwrap();
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::broker::Broker;
 use crate::{
     record::Outgoing,
-    task::transaction::{ErrorKind, Offsets, TransactionError, Transactional},
+    task::{
+        commit_point::CommitPoint,
+        transaction::{ErrorKind, Offsets, TransactionError, Transactional},
+    },
 };
 
 /// How often in a row a commit may find no answer: long enough for partitions to come meanwhile.
@@ -20,6 +23,10 @@ pub(super) struct Open {
     pub(super) is_committed: bool,
     /// So often still it does not answer.
     silent: u8,
+    /// The group has given the partitions to others, and the process does not know yet.
+    pub(super) is_stale: bool,
+    /// Offsets that have not moved are not sent: the group is not asked.
+    pub(super) spares_unmoved: bool,
 }
 
 /// The producer of one life of the process.
@@ -53,6 +60,13 @@ impl Transactional for Producer<'_> {
     fn dispatch(&mut self) {}
 
     fn send_offsets(&mut self, offsets: &Offsets) -> Result<(), TransactionError> {
+        let is_unmoved = |(topic, partition, point): &(Arc<str>, i32, CommitPoint)| {
+            self.broker.committed(topic, *partition).is_some_and(|known| known == *point)
+        };
+        let is_asked = !self.open.spares_unmoved || !offsets.iter().all(is_unmoved);
+        if self.open.is_stale && is_asked {
+            return Err(error(ErrorKind::Abort, "the generation is stale"));
+        }
         self.weather()?;
         self.open.offsets.clone_from(offsets);
         Ok(())
@@ -83,7 +97,8 @@ impl Transactional for Producer<'_> {
 
     fn abort(&mut self) -> Result<(), TransactionError> {
         assert!(!self.open.is_committed, "aborted after the commit");
-        *self.open = Open::default();
+        let Open { is_stale, spares_unmoved, .. } = *self.open;
+        *self.open = Open { is_stale, spares_unmoved, ..Open::default() };
         if self.rng.u8(0..8) == 0 {
             return Err(error(ErrorKind::Retriable, "aborted, and the answer is late"));
         }
