@@ -16,8 +16,8 @@ mod settings;
 use apache_avro::AvroSchema as _;
 use clap::Parser as _;
 use streams::{
-    AsyncOptions, AsyncProcessor, Begin, Classify, Context, Disposition, Effects, Fault, Record,
-    Sink, Topology,
+    AsyncOptions, AsyncProcessor, Begin, Classify, Clock as _, Context, Disposition, Effects,
+    Fault, Record, Sink, SystemClock, Topology,
 };
 
 use answer::{Answer, Status};
@@ -29,8 +29,8 @@ use settings::Settings;
 enum EnrichError {
     #[error("asking the bank for a transaction")]
     Unreachable(#[source] reqwest::Error),
-    #[error("the bank answered {0}; expected 200")]
-    Refused(reqwest::StatusCode),
+    #[error("the bank answered {status}; expected 200")]
+    Refused { status: u16, disposition: Disposition },
     #[error("the bank's answer is not what its documentation says")]
     Malformed(#[source] serde_json::Error),
     #[error("the bank answered with transaction {0}, not with the one asked for")]
@@ -43,8 +43,8 @@ impl Classify for EnrichError {
     fn disposition(&self) -> Disposition {
         match self {
             Self::Unreachable(_) => Disposition::retry(),
-            Self::Refused(status) if status.is_server_error() => Disposition::retry(),
-            Self::Refused(_) | Self::Malformed(_) | Self::Other(_) => Disposition::DeadLetter,
+            Self::Refused { disposition, .. } => *disposition,
+            Self::Malformed(_) | Self::Other(_) => Disposition::DeadLetter,
             Self::Fault(fault) => fault.disposition(),
         }
     }
@@ -79,8 +79,11 @@ impl AsyncProcessor for Enrich {
         let request = self.http.get(url);
         async move {
             let response = request.send().await.map_err(EnrichError::Unreachable)?;
-            if response.status() != reqwest::StatusCode::OK {
-                return Err(EnrichError::Refused(response.status()));
+            let status = response.status().as_u16();
+            if status != 200 {
+                let after = response.headers().get("retry-after").and_then(|it| it.to_str().ok());
+                let disposition = Disposition::of_http(status, after, SystemClock.now());
+                return Err(EnrichError::Refused { status, disposition });
             }
             let body = response.bytes().await.map_err(EnrichError::Unreachable)?;
             serde_json::from_slice(&body).map_err(EnrichError::Malformed)

@@ -43,7 +43,8 @@ pub enum AdminError {
     },
     /// No broker answered.
     #[error(
-        "Kafka at {servers} does not answer; is it running, and is KAFKA_BOOTSTRAP_SERVERS right?"
+        "Kafka at {servers} does not answer; is it running, and is that its address (KAFKA_BOOTSTRAP_SERVERS, \
+         or what the program was given)?"
     )]
     Unreachable {
         /// Bootstrap servers.
@@ -81,7 +82,8 @@ pub enum AdminError {
     /// A group's offsets can be set only while nobody commits others.
     #[error(
         "group `{group}` has members, which would commit over it: stop every instance of the \
-         application, wait until the group has none (`session.timeout.ms` after a kill), try again"
+         application, and wait until their sessions have ended, however they were stopped: a member \
+         keeps its place for a restart (`session_timeout` of the profile)"
     )]
     GroupActive {
         /// The group.

@@ -54,6 +54,7 @@ pub struct Context<'a> {
     pub(crate) stream_time: Timestamp,
     pub(crate) origin: Option<(&'a Position, &'a Headers)>,
     pub(crate) run_id: Option<&'a str>,
+    pub(crate) partition: i32,
     pub(crate) connections: &'a Connections,
     pub(crate) punctuation: Option<Punctuation>,
     pub(crate) stores: &'a [State],
@@ -93,12 +94,45 @@ impl Context<'_> {
         self.run_id
     }
 
+    /// The partition of this task: of its inputs and its stores.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
     /// Writes a record to a sink. The record keeps the input's headers and says where it began.
+    ///
+    /// Its time is that of its sending, not its input's: what a replay makes of old records would otherwise be
+    /// old enough for its topic's retention to delete. Where a later step reckons with the event's own
+    /// time, [`forward_at`](Self::forward_at) keeps it.
     pub fn forward<K: Key, V: Value>(
         &mut self,
         sink: &Sink<K, V>,
         key: &K,
         value: &V,
+    ) -> Result<(), Fault> {
+        self.forward_with(sink, key, value, None)
+    }
+
+    /// Writes a record to a sink with this time, in milliseconds since the Unix epoch: the time of the
+    /// record being handled, say, so that stream time and dedupe windows behind it go by the events.
+    /// The topic's retention counts from it, and a broker may refuse one too far ahead
+    /// (`message.timestamp.after.max.ms`), which sends the input to the dead letters.
+    pub fn forward_at<K: Key, V: Value>(
+        &mut self,
+        sink: &Sink<K, V>,
+        key: &K,
+        value: &V,
+        timestamp: Timestamp,
+    ) -> Result<(), Fault> {
+        self.forward_with(sink, key, value, Some(timestamp))
+    }
+
+    fn forward_with<K: Key, V: Value>(
+        &mut self,
+        sink: &Sink<K, V>,
+        key: &K,
+        value: &V,
+        timestamp: Option<Timestamp>,
     ) -> Result<(), Fault> {
         let id = sink.id();
         let is_connected =
@@ -118,7 +152,7 @@ impl Context<'_> {
             partition: None,
             key: Some(key.encode()),
             value: Some(value),
-            timestamp: None,
+            timestamp,
             headers,
         });
         Ok(())

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
+use crate::record::Timestamp;
+
 /// The answer of an error to the question "and now?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
@@ -38,6 +40,40 @@ impl Disposition {
     pub const fn wait(after: Duration) -> Self {
         Self::Retry(Retry { after: Some(after), is_counted: false })
     }
+
+    /// What an HTTP status other than success means, with the value of its `Retry-After` header, seconds
+    /// or a date (RFC 9110 10.2.3), at the time `now` in milliseconds since the Unix epoch.
+    ///
+    /// - 429: wait as long as it says, a second if it does not; not counted, since it passes.
+    /// - 408, 425 and 5xx: try again, not before it says; counted.
+    /// - Any other: the request cannot work, so its record goes to the dead letters.
+    ///
+    /// More than an hour is an hour: the other side does not decide for how long a partition waits.
+    pub fn of_http(status: u16, retry_after: Option<&str>, now: Timestamp) -> Self {
+        let after = retry_after.and_then(|text| after(text, now));
+        match status {
+            429 => Self::wait(after.unwrap_or(THROTTLED)),
+            408 | 425 | 500..=599 => after.map_or(Self::retry(), Self::retry_after),
+            _ => Self::DeadLetter,
+        }
+    }
+}
+
+/// How long to wait for a limit that does not say when it ends.
+const THROTTLED: Duration = Duration::from_secs(1);
+/// The longest wait another side may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+
+fn after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let asked = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are more than the longest wait, too.
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
+        Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or_default())
+    };
+    Some(asked.min(RETRY_AFTER_MAX))
 }
 
 /// An error that knows what it means for its record. Match every variant, without `_`: a new
@@ -116,7 +152,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Classify, Disposition, exception};
+    use super::{Classify, Disposition, Duration, exception};
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
@@ -153,6 +189,33 @@ mod tests {
         };
     }
     dead_letters!(Plain, Several, Custom);
+
+    #[test]
+    fn a_status_says_whether_and_when_to_try_again() {
+        // Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
+        let (date, at) = ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777_000);
+        let seconds = Duration::from_secs;
+        for (status, after, expected) in [
+            (429, Some("7"), Disposition::wait(seconds(7))),
+            (429, None, Disposition::wait(seconds(1))),
+            (429, Some("soon"), Disposition::wait(seconds(1))),
+            (429, Some(date), Disposition::wait(seconds(37))),
+            (503, Some("120"), Disposition::retry_after(seconds(120))),
+            (503, Some("99999999999999999999"), Disposition::retry_after(seconds(3_600))),
+            (500, None, Disposition::retry()),
+            (408, None, Disposition::retry()),
+            (404, Some("7"), Disposition::DeadLetter),
+            (401, None, Disposition::DeadLetter),
+        ] {
+            assert_eq!(
+                Disposition::of_http(status, after, at - 37_000),
+                expected,
+                "{status} {after:?}"
+            );
+        }
+        let over = Disposition::of_http(429, Some(date), at + 1);
+        assert_eq!(over, Disposition::wait(Duration::ZERO), "a time that is over");
+    }
 
     #[test]
     fn an_exception_is_the_type_and_the_variant_and_nothing_that_is_in_it() {

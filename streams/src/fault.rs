@@ -10,7 +10,8 @@ use crate::wire::{DecodeError, EncodeError};
 const REGISTRY_WAIT: Duration = Duration::from_secs(1);
 
 /// The runtime's own error: a processor's error enum carries it by `#[from]` and passes its
-/// disposition on.
+/// disposition on: `NotConnected`, `State` and `StateKey` halt; `Encode`, `Decode` and `Key` make a
+/// dead letter, but wait where a registry does not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

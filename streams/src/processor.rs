@@ -32,7 +32,13 @@ pub trait Processor: Send + 'static {
     ) -> Result<(), Self::Error>;
 
     /// Called by time when the node was built with `punctuate_every` (wall clock) or
-    /// `punctuate_on_stream_time`; [`Context::punctuation`] says which.
+    /// `punctuate_on_stream_time`; [`Context::punctuation`] says which, [`Context::partition`] for which task.
+    ///
+    /// Every task is punctuated for itself. By wall clock also before its first record, for the first time an
+    /// interval after its start, and once for all the intervals that a pause has skipped. What it writes
+    /// belongs to the open transaction like what a record writes
+    /// (`no_story_loses_an_output_or_counts_an_input_twice`). An error that says `Retry` undoes what it wrote
+    /// and waits for the next time; any other halts.
     fn punctuate(&mut self, _ctx: &mut Context<'_>) -> Result<(), Self::Error> {
         Ok(())
     }
@@ -165,12 +171,13 @@ const PER_HOST_MAX: usize = tokio::sync::Semaphore::MAX_PERMITS;
 /// Limits of an asynchronous node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsyncOptions {
-    /// Calls at the same time, per task.
+    /// Calls at the same time, per task; 64 unless set. `Application::calls_in_flight` limits all tasks of
+    /// the process together.
     pub in_flight_max: usize,
-    /// Calls at the same time to one host, over all tasks of the process.
+    /// Calls at the same time to one host, over all tasks of the process; no limit unless set.
     pub per_host_max: usize,
     /// How long one record may hold its partition up, once the partition has come to its cap of
-    /// unfinished records behind it, before it goes to the dead letters.
+    /// unfinished records behind it, before it goes to the dead letters; 5 minutes unless set.
     pub max_block: Duration,
 }
 

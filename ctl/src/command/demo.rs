@@ -79,8 +79,10 @@ pub async fn run(args: Args, shared: &Shared) -> anyhow::Result<ExitCode> {
 async fn start(args: &Args, shared: &Shared) -> anyhow::Result<Stage> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let stage = Stage::start(options(shared, "demo", seed)?).await?;
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bankstream"));
     output::progress(&format!(
-        "running; look inside from another terminal: bankstream --dir {} tail bank.transactions.enriched.v1 --follow",
+        "running; look inside from another terminal: {} --dir {} tail bank.transactions.enriched.v1 --follow",
+        program.display(),
         shared.dir.join("demo").display()
     ));
     Ok(stage)

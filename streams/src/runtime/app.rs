@@ -36,6 +36,9 @@ use crate::{
     wire::Schemas,
 };
 
+/// How long Kafka's first answer may take before something is said.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
 /// How often a topic that is missing is looked for, and how long between.
 const LOOKS_MAX: u32 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -76,6 +79,7 @@ pub(super) fn settings(args: StreamsArgs, topology: &Topology) -> Result<Setting
         schemas: SchemaSource::Registry(args.schema_registry_url),
         internal_replication: None,
         calls_in_flight_max: args.calls_in_flight,
+        retry: RetryPolicy::default(),
     })
 }
 
@@ -89,10 +93,9 @@ pub(super) async fn run(
     let names = settings.names(&topology);
     telemetry::start_spans(topology.application_id())?;
     let admin = Admin::new(&settings.bootstrap_servers)?;
-    if let Some(copies) = settings.internal_replication {
-        internal_topics::create(&admin, &topology, &names, copies).await?;
-    }
-    check_cluster(&admin, &topology, &names).await?;
+    let copies = settings.internal_replication;
+    let checked = check_cluster(&admin, &topology, &names, copies);
+    announced(&settings.bootstrap_servers, checked).await?;
     let sources = topology.subs.iter().flat_map(|sub| &sub.sources);
     let sources = sources.map(|source| names.read(&source.topic)).collect();
     let inputs = Arc::new(admin.topic_ids(sources).await?);
@@ -157,13 +160,28 @@ pub(super) async fn run(
     ended.map_err(|error| StartError::Thread(error.to_string()))?
 }
 
-/// Compares the program with the cluster. Topics that were made a moment ago may not be on every
+/// Says so when Kafka's first answer takes long: to find a wrong address takes longer still.
+async fn announced<T>(servers: &str, first: impl Future<Output = T>) -> T {
+    let mut first = std::pin::pin!(first);
+    if let Ok(answer) = tokio::time::timeout(SILENCE_MAX, &mut first).await {
+        return answer;
+    }
+    tracing::warn!(servers, "Kafka has not answered for 3 s; it is asked for up to 20 s");
+    first.await
+}
+
+/// Makes internal topics, with so many copies, where that is asked for, and compares the program with the
+/// cluster. Topics that were made a moment ago may not be on every
 /// broker's list yet, so a missing one is looked for again before it counts.
 async fn check_cluster(
     admin: &Admin,
     topology: &Topology,
     names: &crate::names::Names,
+    copies: Option<i32>,
 ) -> Result<(), StartError> {
+    if let Some(copies) = copies {
+        internal_topics::create(admin, topology, names, copies).await?;
+    }
     for _ in 0..LOOKS_MAX {
         match check::against_cluster(topology, names, &admin.topics().await?) {
             Err(check::CheckError::MissingTopic { .. }) => tokio::time::sleep(LOOK_EVERY).await,
@@ -221,7 +239,7 @@ impl Start {
             schema_ids,
             metrics,
             names,
-            retry: RetryPolicy::default(),
+            retry: self.settings.retry,
             commit_interval: self.settings.commit_interval(),
             guarantee: self.settings.guarantee,
             is_durable: self.directory.is_some(),

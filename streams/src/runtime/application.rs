@@ -6,6 +6,7 @@ use super::{GroupProtocol, StartError, app, producer::TRANSACTION_TIMEOUT, telem
 use crate::{
     metrics::Metrics,
     names::Names,
+    task::RetryPolicy,
     topology::{Topology, is_name},
     topology_file::Guarantee,
     wire::Schemas,
@@ -43,6 +44,7 @@ pub(super) struct Settings {
     /// Copies of internal topics that are made when they are missing; none makes none.
     pub(super) internal_replication: Option<i32>,
     pub(super) calls_in_flight_max: usize,
+    pub(super) retry: RetryPolicy,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             schemas: SchemaSource::Registry("http://127.0.0.1:8081/apis/ccompat/v7".to_owned()),
             internal_replication: Some(1),
             calls_in_flight_max: super::CALLS_IN_FLIGHT_MAX,
+            retry: RetryPolicy::default(),
         }
     }
 }
@@ -225,7 +228,15 @@ impl Application {
         self
     }
 
-    /// Calls of asynchronous processors at the same time, over all tasks of the process.
+    /// How often and when a record is tried again whose error says `Retry`.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// Calls of asynchronous processors at the same time, over all tasks of the process; 1 024 unless
+    /// set.
     #[must_use]
     pub fn calls_in_flight(mut self, calls: usize) -> Self {
         self.settings.calls_in_flight_max = calls.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);

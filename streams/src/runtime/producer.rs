@@ -254,6 +254,7 @@ fn refusal(error: &KafkaError, topic: &str) -> Failure {
                 | RDKafkaErrorCode::InvalidMessageSize
                 | RDKafkaErrorCode::InvalidRecord
                 | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::InvalidTimestamp
         )
     );
     Failure {

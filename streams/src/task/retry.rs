@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::disposition::Retry;
 
-/// Bounds of repeated tries.
+/// Bounds of repeated tries, the same for every processor of an application
+/// ([`Application::retry`](crate::Application::retry)). Unless set: 10 tries, 200 ms before the second, doubling
+/// up to 30 s, each wait shortened at random by up to half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Counted tries, the first included, after which a record is given up.

@@ -419,6 +419,7 @@ impl Task {
             stream_time: self.stream_time,
             origin: record.map(|record| (&record.position, &record.headers)),
             run_id: self.settings.run_id.as_deref(),
+            partition: self.partition,
             connections: &state.connections,
             punctuation,
             stores: &self.state,

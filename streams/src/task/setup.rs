@@ -156,6 +156,10 @@ fn input(spec: &SubTopology, source: &SourceSpec, names: &Names) -> Input {
 fn node(spec: &NodeSpec, environment: &Environment, now: Timestamp) -> NodeState {
     let Environment { schemas, metrics, .. } = environment;
     let every = spec.punctuate_every.map(millis);
+    // Their first event is a step from zero then, and not a number out of nowhere.
+    for counter in [&metrics.dead_letters_total, &metrics.retries_total] {
+        drop(counter.with_label_values(&[&spec.name]));
+    }
     NodeState {
         name: spec.name.clone(),
         node: (spec.supplier)(Arc::clone(schemas)),

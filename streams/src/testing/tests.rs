@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 mod clock;
 mod future;
 mod reach;
+mod times;
 mod transactions;
 
 use super::TestDriver;

@@ -123,7 +123,7 @@ impl SubTopologyBuilder<'_> {
         Sink::new(self.index, self.sub().sinks.len().saturating_sub(1), name)
     }
 
-    /// A state store; its changelog is `<app>-<name>-changelog`.
+    /// A state store; its changelog is `<app>-<name>-changelog`, so a name is unique in the application.
     pub fn store<K, V>(&mut self, name: &str) -> Store<K, V>
     where
         K: Key,
@@ -136,7 +136,7 @@ impl SubTopologyBuilder<'_> {
     /// time and forgotten in whole buckets. Its changelog is `<app>-<name>-changelog`, deleted by
     /// Kafka after the window.
     pub fn dedupe_store(&mut self, name: &str, window: Duration) -> DedupeStore {
-        if window.is_zero() {
+        if window.as_millis() == 0 {
             let name = name.to_owned();
             self.builder.errors.push(Error::Zero { what: "the window", name });
         }
@@ -144,7 +144,8 @@ impl SubTopologyBuilder<'_> {
         DedupeStore::new(self.index, store.index, name)
     }
 
-    /// An HTTP client without redirects and with timeouts; refused unless effects are declared.
+    /// An HTTP client without redirects, with 30 s for a request and 5 s of them to connect; refused unless
+    /// effects are declared.
     pub fn http_client(&self) -> Result<reqwest::Client, Error> {
         if self.sub().effects == Effects::None {
             return Err(self.beyond("http_client", Effects::Read));
@@ -325,8 +326,17 @@ impl NodeBuilder<'_> {
         self
     }
 
+    fn check_interval(&mut self, every: Duration) {
+        if every.as_millis() == 0 {
+            let name = self.spec().name.clone();
+            let error = Error::Zero { what: "the interval of punctuations", name };
+            self.sub.builder.errors.push(error);
+        }
+    }
+
     /// Calls its `punctuate` by wall-clock time.
     pub fn punctuate_every(&mut self, every: Duration) -> &mut Self {
+        self.check_interval(every);
         self.spec().punctuate_every = Some(every);
         self
     }
@@ -334,6 +344,7 @@ impl NodeBuilder<'_> {
     /// Calls its `punctuate` by the records' own time: once whenever stream time passes a multiple of
     /// `every`. Replays punctuate at the same records.
     pub fn punctuate_on_stream_time(&mut self, every: Duration) -> &mut Self {
+        self.check_interval(every);
         self.spec().punctuate_on_stream_time = Some(every);
         self
     }

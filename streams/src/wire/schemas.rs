@@ -38,7 +38,8 @@ pub enum SchemaError {
     },
 }
 
-/// Ids that the program knows by itself, where there is no registry.
+/// Ids that the program knows by itself, where there is no registry. Each schema that is written needs its id,
+/// found by the schema itself, and so does each that records on the inputs were written with.
 #[derive(Clone, Debug, Default)]
 pub struct FixedSchemas {
     by_id: HashMap<u32, &'static Schema>,
@@ -62,7 +63,11 @@ impl Schemas for FixedSchemas {
     fn pin(&self, topic: &str, schema: &Schema) -> Result<u32, SchemaError> {
         let mut known = self.by_id.iter().filter(|(_, known)| ***known == *schema);
         known.next().map(|(id, _)| *id).ok_or_else(|| SchemaError::Unknown {
-            message: format!("no id was given for the schema of topic `{topic}`"),
+            message: format!(
+                "no id was given for schema `{}` of topic `{topic}`; add it: \
+                 `FixedSchemas::new().with(ID, schema)`",
+                schema.name().map_or_else(|| "without a name".to_owned(), ToString::to_string)
+            ),
         })
     }
 

@@ -80,7 +80,7 @@ fn unexpected(fetched: &Fetched<'_>, next: i64, consumer: &Consumer) -> Option<S
         return Some(format!(
             "records {next} to {} of `{topic}` partition {partition} were deleted before they were \
              read: the topic's retention is shorter than this application was behind; repair \
-             what they would have done (`bankstream replay`, or the source), then start again with \
+             what they would have done (`bankstream run APP --run-id ID`, or the source), then start again with \
              the group's offset at {low}",
             low.saturating_sub(1)
         ));

@@ -212,7 +212,8 @@ impl StreamThread {
             running.task.set_committed(input, point);
         }
         let entries = running.task.state_len();
-        tracing::info!(sub = owner.sub, partition = owner.partition, entries, "restored");
+        let sub = engine.topology.subs.get(owner.sub).map(|sub| sub.name.as_str());
+        tracing::info!(sub, partition = owner.partition, entries, "restored");
         engine.keep_beginning(owner, sources, &restored.ends);
         engine.restored(owner);
     }
