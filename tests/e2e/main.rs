@@ -31,6 +31,8 @@ mod kill9;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
+mod offsets;
+#[cfg(test)]
 mod rebalance;
 #[cfg(test)]
 mod redrive;

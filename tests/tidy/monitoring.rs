@@ -74,6 +74,13 @@ fn every_alert_is_tested() {
     assert_clean(&untested(&tree::read(RULES), &RULES_TESTS.map(tree::read).concat()));
 }
 
+/// Whoever is woken by an alert looks for its name there.
+#[test]
+fn every_alert_is_named_by_the_runbook() {
+    let found = untested(&tree::read(RULES), &tree::read("docs/OPERATIONS.md"));
+    assert_clean(&found.into_iter().map(|it| format!("{it} in OPERATIONS")).collect::<Vec<_>>());
+}
+
 #[test]
 fn alerts_fire_and_stay_silent_as_promtool_tells() {
     // `./run test` puts it there where the system has none.
