@@ -236,9 +236,16 @@ impl<'a> Section<'a> {
         Some((name.to_owned(), section))
     }
 
-    /// Notes a key as known without reading it.
+    /// Notes a key as known without reading it, and the lines of the tables below it for who does.
     pub(super) fn skip(&mut self, key: &'static str) {
         self.asked.push(key);
+        let Some(DeValue::Table(tables)) = self.table.get(key).map(Spanned::get_ref) else {
+            return;
+        };
+        for (name, table) in tables {
+            let path = path_of(&path_of(&self.path, key), name.get_ref());
+            self.notes.place(&path, table.span().start);
+        }
     }
 
     /// Notes every key that nobody asked for.
