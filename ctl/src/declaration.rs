@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use schemas::topics;
-use signatures::Part;
 use signatures::source::{Place, SourceConfig};
+use signatures::{Integrity, Part};
 use streams::topology_file::{
     Error, Finding, Findings, Profile, RECORD_OVERHEAD_BYTES, Retention, Severity, TopologyFile,
     format_duration,
@@ -104,19 +104,35 @@ fn check_sources(file: &TopologyFile) -> Vec<Finding> {
 }
 
 /// A repeated request is known by its event's id, and refused by its time: one of both must be signed.
+/// Where the body is not protected, its time does not help: within the tolerance each forged body would
+/// be an event of its own.
 fn check_replay(file: &TopologyFile, source: &SourceConfig) -> Option<Finding> {
-    let Place::Header(id) = &source.event.id else { return None };
     let scheme = &source.scheme;
-    let is_signed = |part: &Part| {
-        matches!(part, Part::Header(name) if *name == **id) || *part == Part::SignedHeaders
+    let again = "whoever has a copy of a request can send it again under another id";
+    let message = match &source.event.id {
+        Place::Header(id) | Place::HeaderSha256(id) => {
+            let is_signed = |part: &Part| {
+                matches!(part, Part::Header(name) if *name == **id) || *part == Part::SignedHeaders
+            };
+            if scheme.freshness.is_some() || scheme.signed.iter().any(is_signed) {
+                return None;
+            }
+            format!(
+                "events are known by the header `{id}`, which is not signed, and neither is a time: \
+                 {again}; take the id from the body if it has one"
+            )
+        }
+        Place::Pointer(_) | Place::PointerOr(..) | Place::BodySha256
+            if scheme.integrity == Integrity::Partial =>
+        {
+            format!(
+                "events are known by `{}`, and scheme `{}` does not protect the body: {again}; leave \
+                 the `event` table out, the preset takes the id from what is signed",
+                source.event.id, scheme.name
+            )
+        }
+        _ => return None,
     };
-    if scheme.freshness.is_some() || scheme.signed.iter().any(is_signed) {
-        return None;
-    }
-    let message = format!(
-        "events are known by the header `{id}`, which is not signed, and neither is a time: whoever has a \
-         copy of a request can send it again under another id; take the id from the body if it has one"
-    );
     Some(file.finding(Severity::Warning, &format!("sources.{}", source.name), message))
 }
 
@@ -242,9 +258,33 @@ tolerance = "90d"
         for preset in ["github", "modern-treasury", "wise", "convoy"] {
             assert!(warns(preset), "{preset}");
         }
-        for preset in ["up", "stripe", "demoz", "standard-webhooks", "gocardless", "starling"] {
+        for preset in
+            ["up", "stripe", "demoz", "standard-webhooks", "gocardless", "starling", "plaid"]
+        {
             assert!(!warns(preset), "{preset}");
         }
+    }
+
+    #[test]
+    fn an_id_from_a_body_that_nobody_protects_is_found() {
+        let found = |preset: &str, event: &str| {
+            let table = format!("preset = \"{preset}\"\n{event}");
+            findings("preset = \"up\"", &table)
+        };
+        let event = |id: &str| format!("event = {{ id = \"{id}\", kind = \"fixed:a\" }}");
+        let paypal = |event: &str| {
+            found("paypal", &format!("params = {{ webhook_id = \"WH-1\" }}\n{event}"))
+        };
+        assert_eq!(paypal(""), "");
+        assert_eq!(paypal(&event("header:paypal-transmission-id")), "");
+        assert!(paypal(&event("/id")).contains("events are known by `/id`, and scheme `paypal`"));
+        assert_eq!(found("adyen", ""), "");
+        assert_eq!(found("adyen", &event("items-sha256")), "");
+        for id in ["body-sha256", "/notificationItems/0/NotificationRequestItem/pspReference"] {
+            let found = found("adyen", &event(id));
+            assert!(found.contains("does not protect the body"), "{found}");
+        }
+        assert_eq!(found("up", &event("/data/id")), "");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::headers::{Headers, Occurrence};
 use crate::reason::Reason;
 use crate::scheme::{Algorithm, Carrier, Expectation, Part, Scheme};
 
-pub(crate) use item::item_text;
-pub(crate) use token::Token;
+pub(crate) use item::{item_text, items_sha256};
+pub(crate) use token::{Token, token_signed};
 
 /// Bytes of another signed header, such as an id or a nonce.
 const FIELD_BYTES_MAX: usize = 256;

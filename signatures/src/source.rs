@@ -33,7 +33,8 @@
 //! path = "/webhooks/partner"
 //! secrets = [{ id = "env", env = "PARTNER_SECRET" }]
 //! scheme = { header = "x-partner-signature", signed = "{body}", algorithm = "hmac-sha256" }
-//! # a place: "/json/pointer", "header:NAME", "header-sha256:NAME", "body-sha256", "fixed:TEXT"
+//! # a place: "/json/pointer", "header:NAME", "header-sha256:NAME", "token-sha256:NAME",
+//! # "items-sha256", "body-sha256", "fixed:TEXT"
 //! event = { id = "header:x-partner-id", kind = "/type", subject = "/data/id" }
 //! success_code = 204                     # optional
 //! ```

@@ -1,8 +1,10 @@
 //! Adyen's signatures inside the body: one for each item, over eight of its fields.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{Candidate, Given, Piece, Proof};
 use crate::reason::Reason;
@@ -55,19 +57,30 @@ struct Additional {
 /// Every item's signature and what it is over; all must hold. A body that cannot be read is an
 /// invalid payload.
 pub(super) fn given<'a>(scheme: &'a Scheme, body: &'a [u8]) -> Result<Given<'a>, Reason> {
-    // the reader passes over what it does not need, whatever its bytes
-    let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidPayload)?;
-    let body: Body = serde_json::from_str(text).map_err(|_| Reason::InvalidPayload)?;
-    if !(1..=ITEMS_MAX).contains(&body.notification_items.len()) {
-        return Err(Reason::InvalidPayload);
-    }
-    let proofs = body.notification_items.into_iter().map(|wrapped| wrapped.item.proof(scheme));
+    let proofs = items(body)?.into_iter().map(|wrapped| wrapped.item.proof(scheme));
     Ok(Given {
         timestamp: Cow::Borrowed(""),
         headers: Vec::new(),
         proofs: proofs.collect::<Result<_, _>>()?,
         token: None,
     })
+}
+
+fn items(body: &[u8]) -> Result<Vec<Wrapped>, Reason> {
+    // the reader passes over what it does not need, whatever its bytes
+    let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidPayload)?;
+    let body: Body = serde_json::from_str(text).map_err(|_| Reason::InvalidPayload)?;
+    let is_batch = (1..=ITEMS_MAX).contains(&body.notification_items.len());
+    if is_batch { Ok(body.notification_items) } else { Err(Reason::InvalidPayload) }
+}
+
+/// One hash, in lower-case hex, of what is signed in a body's items. The items are a set here: nobody
+/// signs their order or their number, so whoever has them could turn them round or repeat them.
+pub(crate) fn items_sha256(body: &[u8]) -> Option<String> {
+    let hash = |wrapped: Wrapped| wrapped.item.signed().ok().map(Sha256::digest);
+    let hashes = items(body).ok()?.into_iter().map(hash).collect::<Option<BTreeSet<_>>>()?;
+    let all = hashes.into_iter().fold(Sha256::new(), Sha256::chain_update);
+    Some(hex::encode(all.finalize()))
 }
 
 /// What the signature of one item, as JSON text, is over.

@@ -87,6 +87,11 @@ fn split<'a>(
     Ok((header, payload, signature, read))
 }
 
+/// What a token's signature is over: all in front of the last dot.
+pub(crate) fn token_signed(value: &[u8]) -> Option<&[u8]> {
+    value.get(..value.iter().rposition(|byte| *byte == b'.')?)
+}
+
 fn json<T: for<'de> Deserialize<'de>>(encoded: &str) -> Result<T, Reason> {
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Reason::MalformedHeader)?;
     // the reader passes over what it does not need, whatever its bytes

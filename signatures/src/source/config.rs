@@ -13,7 +13,7 @@ use self::check::{Check, PATH_EXPECTED, is_name, is_path};
 pub use self::error::SourceError;
 pub use self::keys::{RemoteKeys, SecretRef, SecretSite};
 use self::table::{EventTable, File, Table};
-use crate::scheme::{FreeScheme, Scheme};
+use crate::scheme::{Carrier, FreeScheme, Scheme};
 use crate::source::event::{EventShape, Place};
 use crate::source::preset::Preset;
 
@@ -21,7 +21,15 @@ const TOLERANCE_EXPECTED: &str = "at least the time over which the provider retr
      that it signed once";
 
 const PLACE_EXPECTED: &str = "`/json/pointer`, `header:NAME`, `header-sha256:NAME`, \
-     `body-sha256` or `fixed:TEXT`";
+     `token-sha256:NAME`, `items-sha256`, `body-sha256` or `fixed:TEXT`";
+
+const ID_EXPECTED: &str = "an id that the sender gives, or `token-sha256:NAME`: of a signature there \
+     can be several that are right, and of a header of signatures others around it, so whoever has a \
+     request could send it again as another event";
+
+const TOKEN_EXPECTED: &str = "the scheme's own header, and a scheme whose `parse` is `jwt`";
+
+const ITEMS_EXPECTED: &str = "a source that is signed by items, such as `preset = \"adyen\"`";
 
 /// One declared source, complete: the preset's facts with the table's overrides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +114,7 @@ impl SourceConfig {
         }
         let remote = check.remote(&mut table, &mut scheme)?;
         let event = match table.event {
-            Some(event) => check.event(&event)?,
+            Some(event) => check.event(&event, &scheme)?,
             None => table.preset.event_shape().ok_or_else(|| {
                 check.error("event", "", "a table: `preset = \"free\"` knows no places")
             })?,
@@ -204,16 +212,29 @@ impl Check<'_> {
         Ok(scheme)
     }
 
-    fn event(&self, table: &EventTable) -> Result<EventShape, SourceError> {
+    fn event(&self, table: &EventTable, scheme: &Scheme) -> Result<EventShape, SourceError> {
         let place = |text: &String| {
-            Place::parse(text).ok_or_else(|| self.error("event", text, PLACE_EXPECTED))
+            let place = Place::parse(text);
+            let place = place.ok_or_else(|| self.error("event", text, PLACE_EXPECTED))?;
+            let (holds, expected) = match &place {
+                Place::TokenSha256(name) => {
+                    (scheme.carrier == Carrier::Jwt && scheme.header == **name, TOKEN_EXPECTED)
+                }
+                Place::ItemsSha256 => (scheme.carrier == Carrier::Items, ITEMS_EXPECTED),
+                _ => (true, PLACE_EXPECTED),
+            };
+            self.that(holds, "event", text, expected).map(|()| place)
         };
         let or_nowhere = |text: &Option<String>| match text {
             Some(text) => place(text),
             None => Ok(Place::Nowhere),
         };
+        let id = place(&table.id)?;
+        let is_signature = matches!(&id, Place::Header(name) | Place::HeaderSha256(name)
+            if scheme.header == **name);
+        self.that(!is_signature, "event.id", &table.id, ID_EXPECTED)?;
         Ok(EventShape {
-            id: place(&table.id)?,
+            id,
             kind: place(&table.kind)?,
             subject: or_nowhere(&table.subject)?,
             time: or_nowhere(&table.time)?,

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::scan::{Found, scan};
 use crate::headers::{Header, Headers, Occurrence};
+use crate::parse;
 
 /// Bytes of an id or a type. Providers' ids are some 40; they become keys and labels of records.
 const FIELD_BYTES_MAX: usize = 256;
@@ -35,9 +36,15 @@ pub enum Place {
     Pointer(Cow<'static, str>),
     /// In the header of this name, in lower case.
     Header(Cow<'static, str>),
-    /// The SHA-256 of the header of this name, in lower-case hex: for a provider that gives its
-    /// events no id, and signs each try anew.
+    /// The SHA-256 of the header of this name, in lower-case hex.
     HeaderSha256(Cow<'static, str>),
+    /// The SHA-256 of what is signed of the token in this header, in lower-case hex: for a provider
+    /// that gives its events no id, and signs each try anew. Not of the signature: of one there can
+    /// be several that are right, and anybody can make the others.
+    TokenSha256(Cow<'static, str>),
+    /// A hash of what is signed of the items in the body (Adyen), in lower-case hex, whatever their
+    /// order and however often they are there.
+    ItemsSha256,
     /// The SHA-256 of the body, in lower-case hex: for bodies that hold ids of several events.
     BodySha256,
     /// The same for every event.
@@ -59,7 +66,8 @@ impl Place {
         Self::Header(Cow::Borrowed(name))
     }
 
-    /// Reads `/json/pointer`, `header:NAME`, `header-sha256:NAME`, `body-sha256` or `fixed:TEXT`.
+    /// Reads `/json/pointer`, `header:NAME`, `header-sha256:NAME`, `token-sha256:NAME`,
+    /// `items-sha256`, `body-sha256` or `fixed:TEXT`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let name = |name: &str| {
             let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
@@ -71,8 +79,10 @@ impl Place {
         }
         match text.split_once(':') {
             None if text == "body-sha256" => Some(Self::BodySha256),
+            None if text == "items-sha256" => Some(Self::ItemsSha256),
             Some(("header", header)) => name(header).map(Self::Header),
             Some(("header-sha256", header)) => name(header).map(Self::HeaderSha256),
+            Some(("token-sha256", header)) => name(header).map(Self::TokenSha256),
             Some(("fixed", fixed)) if is_text(fixed) => Some(Self::Fixed(Cow::Owned(fixed.into()))),
             _ => None,
         }
@@ -83,8 +93,11 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pointer(pointer) | Self::PointerOr(pointer, _) => f.write_str(pointer),
-            Self::Header(name) | Self::HeaderSha256(name) => write!(f, "header {name}"),
+            Self::Header(name) | Self::HeaderSha256(name) | Self::TokenSha256(name) => {
+                write!(f, "header {name}")
+            }
             Self::BodySha256 => f.write_str("body"),
+            Self::ItemsSha256 => f.write_str("items"),
             Self::Fixed(text) => f.write_str(text),
             Self::Nowhere => f.write_str("nowhere"),
         }
@@ -203,6 +216,11 @@ impl<H: Headers + ?Sized> Request<'_, H> {
                 None => return Ok(None),
                 Some(value) => Some(hex::encode(Sha256::digest(value))),
             },
+            Place::TokenSha256(name) => match self.header(name) {
+                None => return Ok(None),
+                Some(value) => parse::token_signed(value).map(|it| hex::encode(Sha256::digest(it))),
+            },
+            Place::ItemsSha256 => parse::items_sha256(self.body),
             Place::BodySha256 => Some(hex::encode(Sha256::digest(self.body))),
             Place::Fixed(text) => Some(text.clone().into_owned()),
             Place::Nowhere => return Ok(None),

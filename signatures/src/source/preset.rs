@@ -141,7 +141,7 @@ impl Preset {
             ),
             // Plaid gives its events no id, and the same body may come again for another event
             Self::Plaid => (
-                Place::HeaderSha256(Cow::Borrowed("plaid-verification")),
+                Place::TokenSha256(Cow::Borrowed("plaid-verification")),
                 at("/webhook_code"),
                 at("/item_id"),
                 Place::Nowhere,
@@ -159,14 +159,22 @@ impl Preset {
                 at("/eventTimestamp"),
             ),
             Self::Truelayer => (at("/event_id"), at("/type"), at("/payment_id"), Place::Nowhere),
-            // A batch: the references are its items', and the enricher takes it apart.
+            // A batch: the references are its items', and the enricher takes it apart. Most of the body
+            // is not signed, so its hash would be another event with every space that is added.
             Self::Adyen => (
-                Place::BodySha256,
+                Place::ItemsSha256,
                 Place::Fixed(Cow::Borrowed("items")),
                 Place::Nowhere,
                 Place::Nowhere,
             ),
-            Self::Paypal => (at("/id"), at("/event_type"), at("/resource/id"), at("/create_time")),
+            // The body's own id is below a checksum that can be forged; the transmission's is signed,
+            // and the same in every try of a delivery.
+            Self::Paypal => (
+                Place::header("paypal-transmission-id"),
+                at("/event_type"),
+                at("/resource/id"),
+                at("/create_time"),
+            ),
             _ => return None,
         };
         Some(EventShape { id, kind, subject, time, time_form: TimeForm::Rfc3339 })

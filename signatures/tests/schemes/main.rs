@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adyen;
+mod identity;
 mod mutations;
 mod objects;
 mod rows;

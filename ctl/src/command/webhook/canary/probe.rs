@@ -79,7 +79,12 @@ impl Draft {
                 self.headers.push(Header { name: name.clone().into_owned(), value });
                 true
             }
-            Place::HeaderSha256(_) | Place::BodySha256 | Place::Fixed(_) | Place::Nowhere => false,
+            Place::HeaderSha256(_)
+            | Place::TokenSha256(_)
+            | Place::ItemsSha256
+            | Place::BodySha256
+            | Place::Fixed(_)
+            | Place::Nowhere => false,
         }
     }
 }
