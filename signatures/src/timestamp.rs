@@ -71,6 +71,12 @@ fn rfc3339(text: &str) -> Option<i64> {
     if offset != b"Z" && !fits(b"+dd:dd", offset) && !fits(b"-dd:dd", offset) {
         return None;
     }
+    // RFC 3339 has hours to 23 and minutes to 59 here too; the parser takes more
+    let hours = offset.get(1..3).unwrap_or_default();
+    let minutes = offset.get(4..).unwrap_or_default();
+    if hours > b"23".as_slice() || minutes > b"59".as_slice() {
+        return None;
+    }
     Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
@@ -113,7 +119,15 @@ mod tests {
         check(form, "2026-01-02T03:04:05Z", Some(1_767_323_045_000));
         check(form, "2026-01-02T03:04:05.123456789Z", Some(1_767_323_045_123));
         check(form, "2026-01-02T14:04:05+11:00", Some(1_767_323_045_000));
+        check(form, "2026-01-03T03:03:05+23:59", Some(1_767_323_045_000));
+        check(form, "2026-01-01T03:05:05-23:59", Some(1_767_323_045_000));
         for text in [
+            "2026-01-03T03:04:05+24:00",
+            "2026-01-03T05:03:05+25:59",
+            "2026-01-01T01:05:05-25:59",
+            "2026-01-02T04:04:05+00:60",
+            "2026-01-02T04:04:05+99:99",
+            "2026-01-02T03:04:05.5+24:00",
             "",
             "2026-01-02",
             "2026-01-02T03:04:05",

@@ -39,6 +39,7 @@ struct Header {
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: bool,
+    #[serde(default, deserialize_with = "text_there")]
     jku: Option<String>,
     tl_version: Option<String>,
     tl_headers: Option<String>,
@@ -55,6 +56,11 @@ struct Claims {
 /// That a field is there, whatever it holds: `null` is there too.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// A field that is a text when it is there: `null` is there and none.
+fn text_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Whole seconds, as a number.

@@ -58,6 +58,38 @@ fn a_body_of_the_maximum_size_is_read_like_any_other() {
     assert_eq!(judge(KEY, changed.as_bytes()), Err(Reason::SignatureMismatch));
 }
 
+/// While a key is exchanged, who puts items together may have some of the old and some of the new one.
+#[test]
+fn items_of_two_active_keys_are_accepted_and_the_first_item_s_key_is_told() {
+    let items: Vec<Value> = [KEY, OTHER_KEY]
+        .map(|key| {
+            let body = json!({ "notificationItems": [{ "NotificationRequestItem": {
+                "pspReference": key.get(..1), "success": "true",
+            } }] });
+            let signer = Signer::new(Scheme::adyen(), &Secret::new(key).unwrap()).unwrap();
+            let body = signer.sign_items(body.to_string().as_bytes()).unwrap();
+            serde_json::from_slice::<Value>(&body).unwrap()["notificationItems"][0].clone()
+        })
+        .into();
+    let judge = |items: &[Value], keys: &[(&str, &str)]| {
+        let secret = |key: &str| Secret::new(key).unwrap();
+        let keys = keys.iter().map(|(id, key)| ((*id).to_owned(), secret(key))).collect();
+        let body = json!({ "notificationItems": items }).to_string();
+        let verifier = Verifier::new(Scheme::adyen(), keys).unwrap();
+        verifier.verify(&[] as &[Header], body.as_bytes(), 0).map(|it| it.key_id)
+    };
+    let both = [("old", KEY), ("new", OTHER_KEY)];
+    assert_eq!(judge(&items, &both), Ok("old".to_owned()));
+    let turned: Vec<_> = items.iter().rev().cloned().collect();
+    assert_eq!(judge(&turned, &both), Ok("new".to_owned()));
+    for key in both {
+        assert_eq!(judge(&items, &[key]), Err(Reason::SignatureMismatch), "one of them is not its");
+    }
+    let mut changed = items;
+    changed[1]["NotificationRequestItem"]["success"] = "false".into();
+    assert_eq!(judge(&changed, &both), Err(Reason::SignatureMismatch));
+}
+
 prop_compose! {
     fn item()(
         psp in "[A-Z0-9]{0,16}", original in "[A-Z0-9]{0,16}", account in "[A-Za-z ]{0,12}",

@@ -8,3 +8,4 @@ mod mutations;
 mod objects;
 mod rows;
 mod table;
+mod tokens;
