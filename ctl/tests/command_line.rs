@@ -124,6 +124,34 @@ fn wrong_usage_of_verify_is_2_and_says_what_to_do() {
 }
 
 #[test]
+fn verify_refuses_keys_that_could_accept_nothing_or_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |scheme: &str, flag: &str, key: &str, expect: &str| {
+        let (path, body) = (folder.path().join("key"), folder.path().join("body"));
+        std::fs::write(&path, key).unwrap();
+        std::fs::write(&body, "{}").unwrap();
+        let (path, body) = (path.display().to_string(), body.display().to_string());
+        let output =
+            bankstream(&["webhook", "verify", "--scheme", scheme, flag, &path, "--body", &body]);
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 2, "{said}");
+        assert!(
+            said.contains(expect) && said.contains(&path),
+            "`{said}` should contain `{expect}`"
+        );
+    };
+    let pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+    check("up", "--public-key", pem, "scheme `up` is signed with a shared secret");
+    check("stripe", "--jwks", r#"{"keys":[]}"#, "give the webhook's secret with --secret-env");
+    check("svix", "--public-key", pem, "the key's text is a key or a certificate in PEM");
+    check("svix", "--public-key", "whpk_\n", "there is nothing behind its prefix `whpk_`");
+    check("plaid", "--jwks", r#"{"keys":[]}"#, "has no key that can be used, but none at all");
+    check("plaid", "--jwks", r#"{"keys":[{"kty":"oct"}]}"#, "but 1 for another algorithm");
+    check("plaid", "--jwks", "[]", "the key's text is a JSON array; expected a JWK");
+    check("plaid", "--jwks", "\u{feff}{}", "text behind a byte order mark");
+}
+
+#[test]
 fn a_sender_without_a_secret_says_which_variable_to_set() {
     let output = bankstream(&["webhook", "send", "--source", "stripe"]);
     assert_eq!(code(&output), 1);

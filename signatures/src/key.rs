@@ -1,5 +1,6 @@
 //! Keys, and the algorithms over the signed pieces as they lie, without joining them.
 
+mod jwk;
 mod public;
 mod set;
 
@@ -29,6 +30,25 @@ pub enum KeyError {
     Encoding {
         /// What was expected.
         expected: &'static str,
+    },
+    /// The text is of another form, and which is known.
+    #[error("the key's text is {found}; expected {expected}")]
+    Form {
+        /// What it is, without anything of it.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The text is of a right form and holds nothing to verify with: every request would be refused.
+    #[error(
+        "the key's text has no key that can be used, but {found}; expected a public key for {algorithm} \
+         that is in use"
+    )]
+    Unusable {
+        /// How many there are, and why they cannot.
+        found: String,
+        /// The scheme's algorithm.
+        algorithm: &'static str,
     },
     /// The text decodes to nothing: an empty key makes signatures that anybody can make.
     #[error("the secret has no key in it: it decodes to nothing")]
@@ -87,8 +107,26 @@ impl Named {
     }
 }
 
+/// What a text is that everybody may know, so that it is no shared secret; `None` for any other.
+fn no_secret(text: &[u8]) -> Option<&'static str> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii_start();
+    if text.starts_with(b"-----BEGIN") {
+        return Some("a key or a certificate in PEM");
+    }
+    if text.starts_with(b"whpk_") {
+        return Some("a public key (`whpk_`)");
+    }
+    let json = text.starts_with(b"{").then(|| serde_json::from_slice::<serde_json::Value>(text));
+    let json = json?.ok()?;
+    ["kty", "keys"].iter().any(|name| json.get(name).is_some()).then_some("a JWK or a set of them")
+}
+
 impl Key {
     pub(crate) fn new(scheme: &Scheme, secret: &Secret) -> Result<Self, KeyError> {
+        if let Some(found) = no_secret(secret.as_bytes()) {
+            let expected = "the secret that the provider shares with us, as it shows it";
+            return Err(KeyError::Form { found: found.to_owned(), expected });
+        }
         let bytes = scheme.key_encoding.decode(secret.as_bytes())?;
         if bytes.is_empty() {
             return Err(KeyError::Empty);
@@ -242,7 +280,6 @@ mod tests {
         }
         let standard = KeyEncoding::StandardWebhooks;
         let wrong = |encoding: KeyEncoding| KeyError::Encoding { expected: encoding.expected() };
-        check(standard, "whsec_", Some(&KeyError::Empty));
         check(standard, "whsec_AAECAw==", None);
         check(standard, "AAECAw==", None);
         check(standard, "whsec_AAECAw", None);
@@ -251,6 +288,33 @@ mod tests {
         check(KeyEncoding::Hex, "00FFff", None);
         check(KeyEncoding::Hex, "0", Some(&wrong(KeyEncoding::Hex)));
         check(KeyEncoding::Base64, "a b", Some(&wrong(KeyEncoding::Base64)));
-        check(KeyEncoding::Utf8, "whsec_", None);
+        check(KeyEncoding::Utf8, "whsec_a", None);
+    }
+
+    #[test]
+    fn what_everybody_may_know_is_no_shared_secret() {
+        #[track_caller]
+        fn check(text: &str, expect: Option<&str>) {
+            for encoding in [KeyEncoding::Utf8, KeyEncoding::Hex, KeyEncoding::Base64] {
+                let scheme = Scheme { key_encoding: encoding, ..Scheme::up() };
+                let made = Named::read(&scheme, &Secret::new(text).unwrap()).map(|_| ());
+                let Some(expect) = expect else {
+                    assert!(encoding != KeyEncoding::Utf8 || made.is_ok(), "{text}");
+                    continue;
+                };
+                let message = made.unwrap_err().to_string();
+                assert!(message.starts_with(&format!("the key's text is {expect};")), "{message}");
+            }
+        }
+        let pem = "a key or a certificate in PEM";
+        check("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", Some(pem));
+        check("\n -----BEGIN CERTIFICATE-----", Some(pem));
+        check("\u{feff}-----BEGIN RSA PRIVATE KEY-----", Some(pem));
+        check("whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", Some("a public key (`whpk_`)"));
+        check(r#"{"keys":[]}"#, Some("a JWK or a set of them"));
+        check(r#"{"kty":"EC","crv":"P-256"}"#, Some("a JWK or a set of them"));
+        for secret in ["BEGIN", "{", r#"{"a":1}"#, "-----"] {
+            check(secret, None);
+        }
     }
 }

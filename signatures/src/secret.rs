@@ -8,7 +8,13 @@ pub enum SecretError {
     /// An empty key makes signatures that anybody can make.
     #[error("the secret is empty")]
     Empty,
+    /// The same: nothing stands behind the prefix of a key's text.
+    #[error("the secret is empty: there is nothing behind its prefix `{0}`")]
+    Prefix(&'static str),
 }
+
+/// What the texts of keys begin with, as Standard Webhooks and Stripe write them.
+const PREFIXES: [&str; 3] = ["whsec_", "whpk_", "whsk_"];
 
 /// A shared secret, as the provider shows it. Its bytes are never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,6 +33,9 @@ impl Secret {
         }
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(SecretError::Empty);
+        }
+        if let Some(prefix) = PREFIXES.iter().find(|it| it.as_bytes() == bytes.trim_ascii()) {
+            return Err(SecretError::Prefix(prefix));
         }
         Ok(Self { bytes, not_before: None, not_after: None })
     }
@@ -84,6 +93,11 @@ mod tests {
     fn an_empty_secret_is_refused_and_a_final_line_break_does_not_count() {
         for empty in ["", "\n", "\r\n", "  \n"] {
             assert_eq!(Secret::new(empty), Err(SecretError::Empty));
+        }
+        for prefix in ["whsec_", "whpk_", "whsk_"] {
+            assert_eq!(Secret::new(prefix), Err(SecretError::Prefix(prefix)));
+            assert_eq!(Secret::new(format!(" {prefix} \n")), Err(SecretError::Prefix(prefix)));
+            assert!(Secret::new(format!("{prefix}a")).is_ok());
         }
         assert_eq!(Secret::new("abc\r\n"), Secret::new("abc"));
         assert_ne!(Secret::new(" abc"), Secret::new("abc"));

@@ -1,37 +1,29 @@
 //! Reads public keys (and, for a sender, private ones) as operators hold them.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
-use openssl::rsa::Rsa;
 use openssl::stack::Stack;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509StoreContext};
-use serde::Deserialize;
 
-use super::{Key, KeyError, Named};
+use super::{Key, KeyError, Named, jwk};
 use crate::scheme::Algorithm;
 
 /// RSA keys below this are refused, as NIST SP 800-131A has it; above the other bound each request
 /// would cost milliseconds.
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 
-/// Keys of one set. Providers publish a handful.
-const SET_KEYS_MAX: usize = 32;
-
 const EXPECTED: &str = "a public key or certificate chain in PEM, a public key's bare base64, a \
      JWK, a JWKS, or `whpk_` and base64, of the scheme's algorithm (RSA from 2048 bits)";
 
 const WRONG: KeyError = KeyError::Encoding { expected: EXPECTED };
 
-/// The keys in `text` that fit `algorithm`. A set may be without any: requests then name an unknown
-/// key.
+/// The keys in `text` that fit `algorithm`, at least one.
 pub(super) fn read(text: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
     let text = std::str::from_utf8(text).map_err(|_| WRONG)?.trim();
     if let Some(encoded) = text.strip_prefix("whpk_") {
@@ -46,8 +38,14 @@ pub(super) fn read(text: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyE
         fits(&key, algorithm)?;
         return Ok(vec![Key::Private(algorithm, key).into()]);
     }
-    if text.starts_with('{') {
-        return json(text, algorithm);
+    if text.starts_with('\u{feff}') {
+        return Err(KeyError::Form {
+            found: "text behind a byte order mark".to_owned(),
+            expected: "the same without it",
+        });
+    }
+    if text.starts_with(['{', '[']) {
+        return jwk::read(text, algorithm)?.some(algorithm);
     }
     if text.contains("-----BEGIN CERTIFICATE-----") {
         return chain(text.as_bytes(), algorithm);
@@ -76,7 +74,7 @@ fn one(key: PKey<Public>, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> 
 }
 
 /// Whether the key is of the algorithm's kind, curve and strength.
-fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyError> {
+pub(super) fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyError> {
     let on = |curve: Nid| key.ec_key().is_ok_and(|key| key.group().curve_name() == Some(curve));
     let fits = match algorithm {
         Algorithm::HmacSha256 | Algorithm::HmacSha512 => false,
@@ -88,91 +86,6 @@ fn fits<T: HasPublic>(key: &PKeyRef<T>, algorithm: Algorithm) -> Result<(), KeyE
         }
     };
     if fits { Ok(()) } else { Err(WRONG) }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Json {
-    Set {
-        keys: Vec<serde_json::Value>,
-    },
-    /// The answer of an interface that gives one key on request.
-    Answer {
-        key: Jwk,
-    },
-    One(Jwk),
-}
-
-/// A key of RFC 7517; what we do not know of it does not matter.
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    used_for: Option<String>,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    /// Plaid: seconds at which the key was taken out of use.
-    expired_at: Option<serde_json::Value>,
-}
-
-pub(super) fn json(text: &str, algorithm: Algorithm) -> Result<Vec<Named>, KeyError> {
-    match serde_json::from_str(text).map_err(|_| WRONG)? {
-        Json::Set { keys } => {
-            if keys.len() > SET_KEYS_MAX {
-                return Err(KeyError::Encoding { expected: "a set of at most 32 keys" });
-            }
-            // a set may hold keys for other purposes, and of kinds that we do not know
-            let read = |key| Jwk::deserialize(key).ok()?.read(algorithm).ok().flatten();
-            Ok(keys.into_iter().filter_map(read).collect())
-        }
-        Json::Answer { key } | Json::One(key) => Ok(key.read(algorithm)?.into_iter().collect()),
-    }
-}
-
-impl Jwk {
-    /// The key; `None` when it is out of use.
-    fn read(self, algorithm: Algorithm) -> Result<Option<Named>, KeyError> {
-        if self.expired_at.as_ref().is_some_and(|at| !at.is_null()) {
-            return Ok(None);
-        }
-        let is_ours = self.alg.as_deref().is_none_or(|alg| Some(alg) == algorithm.jose());
-        if !is_ours || self.used_for.as_deref().is_some_and(|used_for| used_for != "sig") {
-            return Err(WRONG);
-        }
-        let key = self.public().map_err(|_| WRONG)?.ok_or(WRONG)?;
-        fits(&key, algorithm)?;
-        Ok(Some(Named { kid: self.kid, ..Key::Public(algorithm, key).into() }))
-    }
-
-    fn public(&self) -> Result<Option<PKey<Public>>, ErrorStack> {
-        let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
-        let curve = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("EC", Some("P-256")) => Nid::X9_62_PRIME256V1,
-            ("EC", Some("P-521")) => Nid::SECP521R1,
-            ("OKP", Some("Ed25519")) => {
-                let Some(x) = bytes(&self.x) else { return Ok(None) };
-                return PKey::public_key_from_raw_bytes(&x, Id::ED25519).map(Some);
-            }
-            ("RSA", _) => {
-                let (Some(n), Some(e)) = (bytes(&self.n), bytes(&self.e)) else { return Ok(None) };
-                let key =
-                    Rsa::from_public_components(BigNum::from_slice(&n)?, BigNum::from_slice(&e)?)?;
-                return PKey::from_rsa(key).map(Some);
-            }
-            _ => return Ok(None),
-        };
-        let (Some(x), Some(y)) = (bytes(&self.x), bytes(&self.y)) else { return Ok(None) };
-        let group = EcGroup::from_curve_name(curve)?;
-        let (x, y) = (BigNum::from_slice(&x)?, BigNum::from_slice(&y)?);
-        // refuses a point that is not on the curve
-        let key = EcKey::from_public_key_affine_coordinates(&group, &x, &y)?;
-        PKey::from_ec_key(key).map(Some)
-    }
 }
 
 /// The key of a certificate chain: the sender's own first, the pinned issuer last. Every certificate
@@ -227,6 +140,8 @@ pub(super) fn chain(pem: &[u8], algorithm: Algorithm) -> Result<Vec<Named>, KeyE
 
 #[cfg(test)]
 mod tests {
+    use openssl::rsa::Rsa;
+
     use super::*;
 
     #[test]
@@ -243,5 +158,25 @@ mod tests {
             assert!(read(text.as_bytes(), Algorithm::Es256).is_err());
         }
         assert!(read(b"AAAA", Algorithm::RsaSha512).is_err());
+    }
+
+    #[test]
+    fn a_text_of_the_wrong_form_is_named_and_not_answered_with_a_list_of_all_forms() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            let error = read(text.as_bytes(), Algorithm::Es256).map(|_| ()).unwrap_err();
+            let message = error.to_string();
+            assert_eq!(message, format!("the key's text is {expect}"), "{text}");
+        }
+        let set = "expected a JWK, or a set of them: `{\"keys\": [...]}`";
+        check(
+            "\u{feff}{\"keys\":[]}",
+            "text behind a byte order mark; expected the same without it",
+        );
+        check("[{\"kty\":\"EC\"}]", &format!("a JSON array; {set}"));
+        check("{\"keys\":{}}", &format!("JSON whose `keys` is no list; {set}"));
+        check("{\"a\":1}", &format!("JSON without `keys` and without `kty`; {set}"));
+        check("{\"kty\":7}", &format!("JSON with a member of another type or there twice; {set}"));
+        check("{\"keys\":[", &format!("broken JSON (line 1, column 9); {set}"));
     }
 }

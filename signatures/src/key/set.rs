@@ -1,6 +1,6 @@
 //! Keys that somebody fetched from where the provider publishes them.
 
-use super::{KeyError, Named, public};
+use super::{KeyError, Named, jwk, public};
 use crate::scheme::{Algorithm, Scheme};
 
 /// Public keys of a scheme by id, without their texts; empty by default.
@@ -19,12 +19,12 @@ impl KeySet {
     /// The keys of a JSON Web Key Set, or the one of `{"key": …}`, that fit the scheme's algorithm and
     /// are in use. A key without a `kid` is called `unnamed`, and is tried for every request.
     ///
-    /// The set may turn out empty; what is not JSON of this form, or has more than 32 keys, is an
-    /// error.
+    /// The set may turn out empty; what is not JSON of this form, has more than 32 keys, or one with its
+    /// private part, is an error.
     pub fn from_json(scheme: &Scheme, text: &[u8]) -> Result<Self, KeyError> {
         const WRONG: KeyError = KeyError::Encoding { expected: "a JSON Web Key Set" };
         let text = std::str::from_utf8(text).map_err(|_| WRONG)?;
-        let named = public::json(text.trim(), public_algorithm(scheme)?)?;
+        let named = jwk::read(text.trim(), public_algorithm(scheme)?)?.keys;
         let id = |named: &Named| named.kid.clone().unwrap_or_else(|| "unnamed".to_owned());
         Ok(Self { keys: named.into_iter().map(|named| (id(&named), named)).collect() })
     }
@@ -117,12 +117,50 @@ mod tests {
         let null = jwk(Some("new"), r#","expired_at":null"#);
         check(&format!(r#"{{"key":{null}}}"#), Some(&["new"]));
         check(r#"{"keys":[]}"#, Some(&[]));
+        // what it may be used for
+        let ops = |ops: &str| {
+            format!(r#"{{"keys":[{}]}}"#, jwk(Some("o"), &format!(r#","key_ops":{ops}"#)))
+        };
+        check(&ops(r#"["verify"]"#), Some(&["o"]));
+        check(&ops(r#"["sign","verify"]"#), Some(&["o"]));
+        for other in [r#"["sign"]"#, "[]", r#"["encrypt"]"#, r#""verify""#] {
+            check(&ops(other), Some(&[]));
+        }
+        // whoever reads a private part signs as its owner: nothing of such a set is believed
+        let private = jwk(Some("p"), r#","d":"AAAA""#);
+        check(&private, None);
+        check(&format!(r#"{{"key":{private}}}"#), None);
+        check(&format!(r#"{{"keys":[{b},{private}]}}"#), None);
+        check(&jwk(Some("p"), r#","d":null"#), Some(&["p"]));
         check(r#"{"keys":{}}"#, None);
         check("<html>", None);
         check("", None);
         check(&format!(r#"{{"keys":[{}]}}"#, vec![a; 33].join(",")), None);
         let up = KeySet::from_json(&Scheme::up(), br#"{"keys":[]}"#);
         assert!(up.unwrap_err().to_string().contains("shared secrets"));
+    }
+
+    #[test]
+    fn a_secret_without_a_key_that_can_be_used_is_refused_and_says_what_is_there() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            let secret = crate::Secret::new(text).unwrap();
+            let made = crate::Verifier::new(Scheme::plaid(), vec![("file".into(), secret)]);
+            let message = made.unwrap_err().to_string();
+            let expect =
+                format!("the key's text has no key that can be used, but {expect}; expected");
+            assert!(message.contains(&expect), "`{message}` should contain `{expect}`");
+            assert!(message.contains("a public key for ES256"), "{message}");
+        }
+        let expired = jwk(Some("old"), r#","expired_at":1767323045"#);
+        check(r#"{"keys":[]}"#, "none at all");
+        check(
+            r#"{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"FUTURE"},7]}"#,
+            "1 for another algorithm (`kty`, `crv`, `alg`, bits), 2 that cannot be read",
+        );
+        check(&format!(r#"{{"keys":[{expired},{expired}]}}"#), "2 out of use (`expired_at`)");
+        check(&format!(r#"{{"key":{expired}}}"#), "1 out of use (`expired_at`)");
+        check(&jwk(Some("e"), r#","use":"enc""#), "1 for something else (`use`, `key_ops`)");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum LoadError {
         sites: String,
     },
     /// A secret is there and empty.
-    #[error("source `{source_name}`: {site} is empty; expected the webhook's secret")]
+    #[error("source `{source_name}`: {site} is empty{}; expected the webhook's secret", behind(.source))]
     Empty {
         /// The source.
         source_name: String,
@@ -79,6 +79,14 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Where a secret is empty although its place is not.
+fn behind(problem: &SecretError) -> String {
+    match problem {
+        SecretError::Empty => String::new(),
+        SecretError::Prefix(prefix) => format!(" behind `{prefix}`"),
+    }
 }
 
 /// A source's active secrets by key id, in declared order; at least one, unless keys are fetched.
@@ -274,6 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn a_set_without_a_key_that_can_be_used_is_no_keys_but_an_error() {
+        let text = r#"[sources.plaid]
+            preset = "plaid"
+            path = "/a"
+            secrets = [{ id = "file", file = "secrets/up" }]"#;
+        let source = parse("a.toml", text).unwrap().remove(0);
+        for set in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#] {
+            let error = source.verifier(&Given(&[], Some(set))).unwrap_err();
+            assert!(matches!(error, LoadError::Setup { .. }), "{error:?}");
+            let error = error.to_string();
+            for part in ["source `plaid`", "key `file`", "has no key that can be used, but "] {
+                assert!(error.contains(part), "`{error}` should contain `{part}`");
+            }
+        }
+        let up = self::source(false, true);
+        let pem = Given(&[("UP_SECRET", "-----BEGIN PUBLIC KEY-----")], None);
+        let error = up.verifier(&pem).unwrap_err().to_string();
+        assert!(error.contains("the key's text is a key or a certificate in PEM"), "{error}");
+    }
+
+    #[test]
     fn what_is_missing_empty_or_unreadable_is_named() {
         #[track_caller]
         fn check(given: &Given, expect: &[&str]) {
@@ -285,6 +314,10 @@ mod tests {
         check(&Given(&[], Some("two")), &["`up`", "set UP_SECRET"]);
         check(&Given(&[("UP_SECRET", "one")], None), &["secrets/up", "webhook create"]);
         check(&Given(&[("UP_SECRET", "")], Some("two")), &["UP_SECRET is empty"]);
+        check(
+            &Given(&[("UP_SECRET", "whsec_")], Some("two")),
+            &["UP_SECRET is empty behind `whsec_`"],
+        );
         check(&Given(&[("UP_SECRET", "one")], Some("\n")), &["secrets/up is empty"]);
         check(&Given(&[("UP_SECRET", "one")], Some("unreadable")), &["cannot read", "secrets/up"]);
     }

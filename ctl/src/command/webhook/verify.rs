@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use signatures::source::SecretStore as _;
-use signatures::{Explanation, Reason, Scheme, Secret, Verifier, explain};
+use signatures::{Explanation, KeyEncoding, Reason, Scheme, Secret, Verifier, explain};
 use streams::{Clock as _, SystemClock};
 
 use self::difference::Difference;
@@ -119,6 +119,17 @@ impl Args {
 }
 
 fn with_keys(scheme: Scheme, args: &Args) -> anyhow::Result<(Verifier, Vec<(String, Secret)>)> {
+    let takes_public =
+        matches!(scheme.key_encoding, KeyEncoding::Public | KeyEncoding::StandardWebhooks);
+    if let Some(path) = args.public_key.iter().chain(&args.jwks).next() {
+        anyhow::ensure!(
+            takes_public,
+            "{}: scheme `{}` is signed with a shared secret, which a public key cannot stand for: give \
+             the webhook's secret with --secret-env",
+            path.display(),
+            scheme.name
+        );
+    }
     let secrets = secrets(args)?;
     let verifier = Verifier::new(scheme, secrets.clone()).context("reading the keys")?;
     Ok((verifier, secrets))
