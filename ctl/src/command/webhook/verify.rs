@@ -204,7 +204,7 @@ fn say(judged: &Judged, json: bool) -> anyhow::Result<()> {
     }
     output::line(&words::text(explanation))?;
     for guess in guesses {
-        output::line(&format!("hint      {guess}"))?;
+        output::line(&format!("hint      {}", output::escaped(guess)))?;
     }
     if let Some(difference) = difference {
         output::line(&format!("differs   {difference}"))?;

@@ -1,19 +1,21 @@
 //! The verdict in words.
 use signatures::{Explanation, NeededHeader, Reason};
 
+use crate::output::escaped;
+
 /// What was judged, what was signed, and what would help.
 pub(super) fn text(explanation: &Explanation) -> String {
     let mut lines = vec![verdict(explanation)];
     lines.push(format!("scheme    {}", explanation.scheme));
     if let Some(given) = &explanation.given {
-        lines.push(format!("given     {given}"));
+        lines.push(format!("given     {}", escaped(given)));
     }
     if let Some(named) = &explanation.named_key {
         let known = match explanation.known_keys.as_slice() {
             [] => "none".to_owned(),
-            keys => keys.join(", "),
+            keys => escaped(&keys.join(", ")),
         };
-        lines.push(format!("names     key {named}; known: {known}"));
+        lines.push(format!("names     key {}; known: {known}", escaped(named)));
     }
     if is_of_headers(explanation) {
         let needs =
@@ -31,7 +33,7 @@ pub(super) fn text(explanation: &Explanation) -> String {
         lines.push(format!("body      {bytes} bytes, sha256 {sha256}"));
     }
     for expected in &explanation.expected {
-        lines.push(format!("expected  {} (key {})", expected.signature, expected.key_id));
+        lines.push(format!("expected  {} (key {})", expected.signature, escaped(&expected.key_id)));
     }
     if let Some((first, last)) = explanation.fresh_between {
         lines.push(format!("fresh     from {} to {}", time(first), time(last)));
@@ -55,7 +57,7 @@ fn is_of_headers(explanation: &Explanation) -> bool {
 
 fn verdict(explanation: &Explanation) -> String {
     match (&explanation.reason, &explanation.key_id) {
-        (None, Some(key)) => format!("accepted: signed with key `{key}`"),
+        (None, Some(key)) => format!("accepted: signed with key `{}`", escaped(key)),
         (None, None) => "accepted".to_owned(),
         (Some(reason), _) => format!("rejected: {reason}: {}", meaning(*reason)),
     }
@@ -99,6 +101,28 @@ mod tests {
     use signatures::{Scheme, Secret, Verifier, explain, sign};
 
     use super::text;
+
+    #[test]
+    fn nothing_of_a_request_moves_the_terminal() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
+        let vectors = include_str!("../../../../../signatures/tests/vectors/plaid.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let key = Secret::new(vectors["secrets"][0][1].as_str().unwrap()).unwrap();
+        let scheme = Scheme::plaid();
+        let verifier = Verifier::new(scheme, vec![("file\u{1b}".into(), key)]).unwrap();
+        let header = BASE64.encode(r#"{"alg":"ES256","kid":"k\u001b[2J\u009b1m"}"#);
+        let claims = BASE64.encode(r#"{"iat":1772501000,"request_body_sha256":"00"}"#);
+        let token = format!("{header}.{claims}.{}", BASE64.encode([0; 64]));
+        for value in [token, "\u{1b}]0;owned\u{7}\u{9b}31mé".to_owned()] {
+            let headers = [("plaid-verification".to_owned(), value.into_bytes())];
+            let told = text(&explain(&verifier, &headers[..], b"\x1b[2J", 1_772_501_000_000));
+            let is_plain = |byte: u8| byte == b'\n' || (b' '..=b'~').contains(&byte);
+            assert!(told.bytes().all(is_plain), "{told}");
+            assert!(told.contains(r"\x1b"), "{told}");
+        }
+    }
 
     #[test]
     fn a_rejection_says_what_was_signed_and_what_would_help() {
