@@ -110,7 +110,7 @@ impl Gate {
         headers: &HeaderMap,
         door: Option<&Door>,
     ) -> Result<Sender, Answer> {
-        let client = self.trust.client(peer, headers);
+        let client = self.client(peer, headers);
         if door.is_some_and(|door| !self.admits(&door.source.name, client)) {
             self.metrics.not_allowed.inc();
             return Err(Answer::Forbidden);
@@ -129,6 +129,11 @@ impl Gate {
         }
         self.requests.charge(address, now);
         Ok(Sender(Some(address)))
+    }
+
+    /// From where a request of `peer` really comes; `None` where a trusted proxy does not say.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        self.trust.client(peer, headers)
     }
 
     fn admits(&self, source: &str, client: Option<IpAddr>) -> bool {

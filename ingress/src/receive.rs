@@ -144,7 +144,8 @@ where
 {
     let Head { peer, headers, .. } = head;
     let reject = |reason, body: Option<&[u8]>, at| {
-        let request = capture::Request { peer: *peer, headers, body };
+        let client = ingress.gate.client(*peer, headers);
+        let request = capture::Request { peer: *peer, client, headers, body };
         ingress.capture.keep(&door.source, &request, reason, at);
         Answer::Rejected(reason)
     };
@@ -209,7 +210,9 @@ async fn take<P: Publisher>(
         }
         Answer::Rejected(reason) => {
             let Head { peer, headers, .. } = head;
-            let request = capture::Request { peer: *peer, headers, body: Some(&record.value.body) };
+            let client = ingress.gate.client(*peer, headers);
+            let body = Some(&record.value.body[..]);
+            let request = capture::Request { peer: *peer, client, headers, body };
             ingress.capture.keep(&door.source, &request, reason, received_at);
         }
         _ => {}

@@ -63,6 +63,10 @@ pub struct WebhookRejected {
     /// Whether `body_base64` is only the body's begin.
     #[serde(default)]
     pub body_cut: Option<bool>,
+    /// Address of who sent it, as the ingress judged: what the proxies that it trusts say, or `peer`;
+    /// null where they do not say, and in records from before this was kept.
+    #[serde(default)]
+    pub client: Option<String>,
 }
 
 avro_schema!(WebhookRejected, "../avro/bank.WebhookRejected.avsc");

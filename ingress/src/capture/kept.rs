@@ -45,6 +45,8 @@ const HARMLESS: [&str; 14] = [
 pub(crate) struct Request<'a> {
     /// Who sent it, or the proxy that passed it on.
     pub(crate) peer: IpAddr,
+    /// Who sent it, as far as a proxy that is trusted says so.
+    pub(crate) client: Option<IpAddr>,
     /// Its headers.
     pub(crate) headers: &'a HeaderMap,
     /// Its body, where it was read.
@@ -81,6 +83,7 @@ pub(super) fn of(
         body_sha256: request.body.map(|body| hex::encode(Sha256::digest(body))),
         body_base64: begin.map(|begin| STANDARD.encode(begin)),
         body_cut: body.map(|body| body.len() > body_limit),
+        client: request.client.map(|client| client.to_string()),
     }
 }
 

@@ -100,6 +100,22 @@ async fn a_rejected_request_is_kept_whole_but_for_what_is_none_of_the_scheme_s()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kept_sender_is_the_one_that_a_trusted_proxy_names() {
+    let kept = Kept::start(|_| {}).await;
+    let forge = async |headers: &[(&str, &str)]| {
+        assert_eq!(kept.ingress.request("POST", "/webhooks/up", headers, b"{}").await.status, 401);
+    };
+    forge(&[("X-Forwarded-For", "198.51.100.1, 203.0.113.9")]).await;
+    forge(&[]).await;
+    let lines = kept.lines("rejected.jsonl");
+    let senders: Vec<_> = lines.iter().map(|line| (&line["peer"], &line["client"])).collect();
+    assert_eq!(
+        senders,
+        [(&"127.0.0.1".into(), &"203.0.113.9".into()), (&"127.0.0.1".into(), &Value::Null)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn heads_hold_neither_the_signature_nor_the_body() {
     let kept = Kept::start(|options| options.content = Content::Heads).await;
     let body = up_body("e-1", None);
@@ -189,7 +205,7 @@ fn away(schemas: Arc<dyn Schemas>, limit: u64, metrics: &Metrics) -> (Topic, Web
         "[sources.up]\npreset = \"up\"\npath = \"/up\"\nsecrets = [{ id = \"a\", env = \"A\" }]",
     );
     let (headers, peer) = (warp::http::HeaderMap::new(), std::net::Ipv4Addr::LOCALHOST.into());
-    let request = Request { peer, headers: &headers, body: Some(b"{}") };
+    let request = Request { peer, client: None, headers: &headers, body: Some(b"{}") };
     let kept = (Content::Whole, 1024);
     let reason = Reason::SignatureMismatch;
     (topic, kept::of(&source.unwrap().remove(0), &request, reason, 0, kept))

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemas::{RejectedHeader, WebhookRejected};
 use serde::Serialize;
 
+use crate::output::escaped;
+
 /// Senders that the totals name; an attack has thousands.
 const SENDERS_SHOWN: usize = 5;
 
@@ -26,6 +28,8 @@ pub(super) struct Summary<'a> {
     source: &'a str,
     reason: &'a str,
     from: &'a str,
+    /// What the request itself says, or a proxy that the ingress does not trust.
+    claimed: Option<&'a str>,
     body_bytes: Option<i64>,
     content_type: Option<&'a str>,
     user_agent: Option<&'a str>,
@@ -39,6 +43,7 @@ impl Entry {
             source: &self.kept.source,
             reason: &self.kept.reason,
             from: self.sender(),
+            claimed: self.claimed(),
             body_bytes: self.kept.body_bytes,
             content_type: self.header("content-type"),
             user_agent: self.header("user-agent"),
@@ -50,18 +55,19 @@ impl Entry {
         let WebhookRejected { received_at, source, reason, body_bytes, .. } = &self.kept;
         let time = self.time().map_or_else(|_| received_at.to_string(), |at| at.to_string());
         let body = body_bytes.map_or_else(|| "body not read".to_owned(), |n| format!("{n} bytes"));
-        let agent = self.header("user-agent").unwrap_or("no user agent");
-        format!(
-            "{:>4}  {time}  {source}  {reason}  from {}  {body}  {agent}",
-            self.number,
-            self.sender()
-        )
+        let agent = self.header("user-agent").map_or_else(|| "no user agent".to_owned(), escaped);
+        let [source, reason, sender] = [source, reason, self.sender()].map(escaped);
+        format!("{:>4}  {time}  {source}  {reason}  from {sender}  {body}  {agent}", self.number)
     }
 
     /// What came with it, and what a verdict alone would not say.
     pub(super) fn head(&self) -> String {
         let names: Vec<_> = self.kept.headers.iter().map(|header| header.name.as_str()).collect();
-        let mut lines = vec![format!("headers   {}", names.join(", "))];
+        let mut lines = vec![format!("headers   {}", escaped(&names.join(", ")))];
+        if let Some(claimed) = self.claimed() {
+            let told = "by x-forwarded-for, which anybody can write";
+            lines.push(format!("claims    to come from {} ({told})", escaped(claimed)));
+        }
         if self.kept.reason == "replayed" {
             let told = "genuine, but another body came under the same id or nonce before";
             lines.push(format!("replayed  {told}: what follows judges the signature only"));
@@ -94,9 +100,14 @@ impl Entry {
         STANDARD.decode(text).context("decoding the kept body")
     }
 
-    /// Who sent it, by the proxy's word where there is one: for reading, not for trusting.
+    /// Who sent it, as the ingress judged; the proxy in front where nobody that it trusts says more.
     fn sender(&self) -> &str {
-        self.header("x-forwarded-for").unwrap_or(&self.kept.peer)
+        self.kept.client.as_ref().unwrap_or(&self.kept.peer)
+    }
+
+    /// Who sent it by its own word, where that is another: for reading, not for trusting.
+    fn claimed(&self) -> Option<&str> {
+        self.header("x-forwarded-for").filter(|claimed| *claimed != self.sender())
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -112,10 +123,13 @@ pub(super) fn totals(entries: &[Entry]) -> String {
         *reasons.entry((entry.kept.source.as_str(), entry.kept.reason.as_str())).or_default() += 1;
         *senders.entry(entry.sender()).or_default() += 1;
     }
-    let reasons = reasons.iter().map(|((source, reason), n)| format!("{source} {reason} {n}"));
+    let reasons = reasons
+        .iter()
+        .map(|((source, reason), n)| format!("{} {} {n}", escaped(source), escaped(reason)));
     let mut senders: Vec<_> = senders.into_iter().collect();
     senders.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    let shown = senders.iter().take(SENDERS_SHOWN).map(|(sender, n)| format!("{sender} {n}"));
+    let shown =
+        senders.iter().take(SENDERS_SHOWN).map(|(sender, n)| format!("{} {n}", escaped(sender)));
     let more = match senders.len().saturating_sub(SENDERS_SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -51,6 +51,42 @@ fn a_list_tells_time_source_reason_and_sender() {
 }
 
 #[test]
+fn a_sender_is_whom_the_ingress_judged_and_not_whom_the_request_claims() {
+    let claims = r#"{"name":"x-forwarded-for","value":"6.6.6.6, 203.0.113.9"},{"name":"x-odd""#;
+    let forged = kept("{}", "").replace(r#"{"name":"x-odd""#, claims);
+    // of a request that came without a proxy, and of one from before the sender was kept
+    let old = entry(&forged);
+    assert!(old.line().contains("from 192.0.2.1  "), "{}", old.line());
+    assert!(old.head().contains("to come from 6.6.6.6, 203.0.113.9 (by x-forwarded-for"));
+    let judged = entry(&forged.replace(r#""peer""#, r#""client":"203.0.113.9","peer""#));
+    assert!(judged.line().contains("from 203.0.113.9  "), "{}", judged.line());
+    assert!(entry::totals(&[judged]).ends_with("senders   203.0.113.9 1"));
+    let summary = serde_json::to_value(old.summary()).unwrap();
+    assert_eq!(
+        (&summary["from"], &summary["claimed"]),
+        (&"192.0.2.1".into(), &"6.6.6.6, 203.0.113.9".into())
+    );
+    assert!(!entry(&kept("{}", "")).head().contains("claims"));
+}
+
+#[test]
+fn nothing_of_a_kept_request_moves_the_terminal() {
+    let evil = r"\u001b[2J\u009b31m\u202eé";
+    let named =
+        |name: &str| format!(r#"{{"name":"{name}","value":"{evil}"}},{{"name":"x-odd{evil}""#);
+    for name in ["user-agent", "x-forwarded-for"] {
+        let line = kept("{}", "").replace(r#"{"name":"x-odd""#, &named(name));
+        let line = line.replace("192.0.2.1", evil).replace("signature-mismatch", evil);
+        let entry = entry(&line);
+        for told in [entry.line(), entry.head(), entry::totals(&[entry])] {
+            let is_plain = |byte: u8| byte == b'\n' || (b' '..=b'~').contains(&byte);
+            assert!(told.bytes().all(is_plain), "{told}");
+            assert!(told.contains(r"\x1b[2J\xc2\x9b31m"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn totals_count_reasons_and_name_the_loudest_senders() {
     let from = |last: usize| kept("{}", "").replace("192.0.2.1", &format!("192.0.2.{last}"));
     let lines: Vec<_> =
