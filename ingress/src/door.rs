@@ -20,6 +20,8 @@ pub struct Door {
     pub metrics: SourceMetrics,
     /// What the log has been told of its rejected requests.
     pub complaints: Complaints,
+    /// The same of genuine ones that are no events.
+    no_events: Complaints,
     /// Whom to ask for keys that are not known, where the provider publishes them.
     pub asks: Option<Asks>,
     /// Replaced as a whole when keys change; requests under way keep the one they took.
@@ -55,8 +57,8 @@ impl Door {
         metrics.keys.active(std::iter::empty(), verifier.key_ends());
         let asks = source.remote.as_ref().map(|_| Asks::default());
         let (verifier, keys) = (RwLock::new(Arc::new(verifier)), Mutex::default());
-        let complaints = Complaints::default();
-        let door = Self { source, metrics, complaints, asks, verifier, keys };
+        let [complaints, no_events] = [(); 2].map(|()| Complaints::default());
+        let door = Self { source, metrics, complaints, no_events, asks, verifier, keys };
         door.lock_keys().0 = loaded;
         Ok(door)
     }
@@ -117,7 +119,10 @@ impl Door {
         self.check_user_agent(headers)?;
         let verified = self.verifier().verify(&Request(headers), body, now)?;
         let event = self.source.event.read_from(&Request(headers), body).map_err(|problem| {
-            tracing::warn!(source = self.source.name, "a genuine body is no event: {problem}");
+            if let Some(unsaid) = self.no_events.may_say() {
+                let source = &self.source.name;
+                tracing::warn!(source, unsaid, "a genuine body is no event: {problem}");
+            }
             Reason::InvalidPayload
         })?;
         Ok((verified, event))

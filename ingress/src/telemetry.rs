@@ -5,9 +5,13 @@ use std::io::{self, IsTerminal as _};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// The HTTP library reports every connection that a scanner drops as an error of its own, the Kafka
-/// library every attempt to reach a broker that is away; what matters of both we report ourselves.
-const DEFAULT_FILTER: &str = "info,warp=off,hyper=off,rdkafka=off";
+/// Our own lines, and those of libraries that say why spans do not arrive. Of all others only errors,
+/// and nothing of those that read what strangers send: HTTP/2 has a warning for every stream that is
+/// reset too soon, the HTTP library for every connection that a scanner drops, the Kafka library for every
+/// attempt to reach a broker that is away. What matters of these we report ourselves, within bounds.
+const DEFAULT_FILTER: &str = "error,ingress=info,streams=info,schemas=info,signatures=info,\
+                              opentelemetry=warn,warp=off,hyper=off,h2=off,rustls=off,\
+                              tokio_rustls=off,tower=off,want=off,mio=off,rdkafka=off";
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -37,5 +41,103 @@ pub fn init(options: &Options) {
     match options.log_format {
         Format::Text => builder.init(),
         Format::Json => builder.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::testing::TestIngress;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        /// Takes what this thread logs from now on.
+        fn begin(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
+            let log = Self::default();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new(filter))
+                .with_ansi(false)
+                .with_writer(log.clone());
+            (log, tracing::subscriber::set_default(subscriber.finish()))
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// Requests of HTTP/2, each taken back at once: a known way to keep a server busy.
+    fn rapid_reset() -> Vec<u8> {
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        for stream in (1..200).step_by(2) {
+            // POST, http, /, and the authority `a`
+            bytes.extend(frame(1, 4, stream, &[0x83, 0x86, 0x84, 0x41, 0x01, b'a']));
+            bytes.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+        }
+        bytes
+    }
+
+    async fn log_of_a_rapid_reset(filter: &str) -> String {
+        let (log, _guard) = Log::begin(filter);
+        let ingress = TestIngress::start().await;
+        let mut stream = ingress.connect().await;
+        stream.write_all(&rapid_reset()).await.unwrap();
+        let mut said = Vec::new();
+        // Ends with a GOAWAY, or with a reset.
+        drop(stream.read_to_end(&mut said).await);
+        log.text()
+    }
+
+    #[tokio::test]
+    async fn whatever_strangers_do_to_libraries_is_not_in_the_log() {
+        let loud = log_of_a_rapid_reset("warn").await;
+        assert!(loud.contains("h2::"), "the test should provoke a line: {loud}");
+        assert_eq!(log_of_a_rapid_reset(DEFAULT_FILTER).await, "");
+    }
+
+    #[test]
+    fn our_own_lines_are_in_the_log_and_libraries_may_say_what_has_nothing_to_do_with_strangers() {
+        let (log, _guard) = Log::begin(DEFAULT_FILTER);
+        tracing::info!(target: "ingress::server", "ours");
+        tracing::info!(target: "streams::registry", "ours too");
+        tracing::warn!(target: "opentelemetry-otlp", "spans do not arrive");
+        tracing::error!(target: "some_library", "broken");
+        tracing::error!(target: "h2::proto", "not this");
+        tracing::error!(target: "hyper_util::server", "not this");
+        tracing::error!(target: "rustls::common_state", "not this");
+        tracing::warn!(target: "some_library", "not this");
+        let text = log.text();
+        assert_eq!((text.lines().count(), text.contains("not this")), (4, false), "{text}");
     }
 }
