@@ -21,6 +21,9 @@ pub trait Publisher: Send + Sync + 'static {
     /// longer to be expected. Does not wait. A ticket that is dropped counts as failed.
     fn publish(&self, record: &RawRecord, ticket: Ticket) -> Result<(), PublishError>;
 
+    /// Asks, for at most `limit`, whether there is anybody to send to; if not, why.
+    fn probe(&self, limit: std::time::Duration) -> Result<(), String>;
+
     /// Waits until everything sent is settled, at most `limit`.
     fn flush(&self, limit: std::time::Duration);
 }

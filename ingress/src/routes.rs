@@ -90,7 +90,7 @@ fn livez<P>(_: &Ingress<P>, _: &HeaderMap) -> Answer {
 
 /// The same as `/readyz`, for machines that read JSON.
 fn health<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
-    let (code, status) = match ingress.readiness.missing() {
+    let (code, status) = match ingress.readiness.report() {
         None => (StatusCode::OK, "ready"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "waiting"),
     };
@@ -110,7 +110,7 @@ fn events<P>(ingress: &Ingress<P>, headers: &HeaderMap) -> Answer {
 }
 
 fn readyz<P>(ingress: &Ingress<P>, _: &HeaderMap) -> Answer {
-    match ingress.readiness.missing() {
+    match ingress.readiness.report() {
         None => Answer::Report(StatusCode::OK, TEXT, "ready\n".to_owned()),
         Some(what) => {
             let text = format!("waiting for {what}\n");

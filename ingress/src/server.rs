@@ -25,7 +25,7 @@ use crate::gate::Gate;
 use crate::listen::{self, tls, tls::Tls};
 use crate::metrics::Metrics;
 use crate::publish::{KafkaPublisher, Publisher};
-use crate::readiness::Readiness;
+use crate::readiness::{self, Readiness};
 use crate::receive::Ingress;
 use crate::recent::Recent;
 use crate::routes::routes;
@@ -126,6 +126,7 @@ async fn serve(
         tasks.spawn_blocking(move || captures.run(&stop));
     }
     keys::start(ingress, &tasks, &stop)?;
+    tasks.spawn(readiness::watch(Arc::clone(ingress), stop.clone()));
     let connected = tasks.spawn_blocking({
         let (config, ingress, stop) = (config.clone(), Arc::clone(ingress), stop.clone());
         let (runtime, now) = (tokio::runtime::Handle::current(), SystemClock.now());

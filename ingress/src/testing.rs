@@ -95,6 +95,11 @@ impl Publisher for Arc<TestTopic> {
         Ok(())
     }
 
+    fn probe(&self, _: Duration) -> Result<(), String> {
+        let is_there = *self.broker.lock().unwrap() == Broker::Accepts;
+        if is_there { Ok(()) } else { Err("the broker is away".to_owned()) }
+    }
+
     fn flush(&self, _: Duration) {}
 }
 

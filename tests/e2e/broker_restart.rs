@@ -60,8 +60,17 @@ async fn crash(pipeline: &mut Pipeline, score: &Score) -> anyhow::Result<()> {
     let kafka = pipeline.platform.kafka().context("no local Kafka")?;
     kafka.kill().await?;
     grows("refused webhooks", &score.unavailable, REFUSALS).await?;
+    let (status, text) = readiness(pipeline).await?;
+    ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "/readyz: {status} {text}");
+    ensure!(text.contains("Kafka, which has not acknowledged anything"), "/readyz: {text}");
     let kafka = pipeline.platform.kafka().context("no local Kafka")?;
     Ok(kafka.start().await?)
+}
+
+/// What the ingress says of itself.
+async fn readiness(pipeline: &Pipeline) -> anyhow::Result<(StatusCode, String)> {
+    let answer = reqwest::get(pipeline.ingress.url("/readyz")).await?;
+    Ok((answer.status(), answer.text().await?))
 }
 
 /// Kafka stops in order, as for an upgrade: those who write in transactions first. A broker that stops
@@ -107,6 +116,8 @@ async fn every_accepted_webhook_is_on_the_topic_when_kafka_comes_back() -> anyho
         follower.shows_more(DEADLINE).await?;
         crash(&mut pipeline, &score).await?;
         grows("accepted webhooks after the crash", &score.accepted, ANSWERS).await?;
+        let (status, text) = readiness(&pipeline).await?;
+        ensure!(status == StatusCode::OK, "/readyz: {status} {text}");
         follower.shows_more(DEADLINE).await?;
         stop_in_order(&mut pipeline, &score).await?;
         grows("accepted webhooks after the stop", &score.accepted, ANSWERS).await?;

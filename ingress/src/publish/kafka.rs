@@ -8,6 +8,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -16,6 +17,7 @@ use schemas::topics::WEBHOOKS_RECEIVED;
 use crate::dedupe::Ticket;
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Publisher};
+use crate::readiness::Readiness;
 use crate::record::{RawRecord, framed};
 
 /// Records waiting for Kafka. Full means Kafka is away: more would only wait for their 503.
@@ -56,6 +58,7 @@ type Producer = ThreadedProducer<Deliveries>;
 #[derive(Debug)]
 struct Deliveries {
     metrics: Metrics,
+    readiness: Arc<Readiness>,
     /// Kafka was reported to be away. It is said once, not with every attempt to reach it.
     away: AtomicBool,
 }
@@ -81,10 +84,12 @@ impl ProducerContext for Deliveries {
                 if self.away.swap(false, Ordering::Relaxed) {
                     tracing::info!("producing to {WEBHOOKS_RECEIVED} works again");
                 }
+                self.readiness.kafka.acknowledged();
                 ticket.accepted();
             }
             Err((error, _)) => {
                 self.metrics.publish_failures.inc();
+                self.readiness.kafka.failed(error);
                 tracing::debug!("a record was not acknowledged: {error}");
                 ticket.failed();
             }
@@ -96,15 +101,20 @@ impl ProducerContext for Deliveries {
 pub struct KafkaPublisher {
     settings: Settings,
     metrics: Metrics,
+    readiness: Arc<Readiness>,
     /// Held while the handle is cloned or replaced.
     producer: Mutex<Arc<Producer>>,
 }
 
 impl KafkaPublisher {
-    /// A publisher; connects in the background.
-    pub fn new(settings: Settings, metrics: Metrics) -> Result<Self, StartError> {
-        let producer = Mutex::new(Arc::new(create(&settings, &metrics)?));
-        Ok(Self { settings, metrics, producer })
+    /// A publisher; connects in the background, and tells `readiness` what becomes of records.
+    pub fn new(
+        settings: Settings,
+        metrics: Metrics,
+        readiness: Arc<Readiness>,
+    ) -> Result<Self, StartError> {
+        let producer = Mutex::new(Arc::new(create(&settings, &metrics, &readiness)?));
+        Ok(Self { settings, metrics, readiness, producer })
     }
 
     fn producer(&self) -> Arc<Producer> {
@@ -119,7 +129,7 @@ impl KafkaPublisher {
             return;
         }
         tracing::error!("the Kafka producer met a fatal error and is replaced");
-        match create(&self.settings, &self.metrics) {
+        match create(&self.settings, &self.metrics, &self.readiness) {
             Ok(fresh) => *current = Arc::new(fresh),
             Err(error) => tracing::error!("cannot replace the Kafka producer: {error}"),
         }
@@ -145,13 +155,26 @@ impl Publisher for KafkaPublisher {
             .payload(&value[..])
             .timestamp(record.value.received_at)
             .headers(headers);
+        self.readiness.kafka.waits();
         producer.send(base).map_err(|(error, _)| {
             self.metrics.publish_failures.inc();
+            self.readiness.kafka.failed(&error);
             if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
                 self.replace(&producer);
             }
             PublishError::Enqueue(error)
         })
+    }
+
+    fn probe(&self, limit: Duration) -> Result<(), String> {
+        let producer = self.producer();
+        let known = producer.client().fetch_metadata(Some(WEBHOOKS_RECEIVED), limit);
+        let known = known.map_err(|error| error.to_string())?;
+        let mut partitions = known.topics().iter().flat_map(MetadataTopic::partitions);
+        if partitions.any(|partition| partition.leader() >= 0) {
+            return Ok(());
+        }
+        Err(format!("no partition of {WEBHOOKS_RECEIVED} has a leader"))
     }
 
     fn flush(&self, limit: Duration) {
@@ -161,7 +184,11 @@ impl Publisher for KafkaPublisher {
     }
 }
 
-fn create(settings: &Settings, metrics: &Metrics) -> Result<Producer, KafkaError> {
+fn create(
+    settings: &Settings,
+    metrics: &Metrics,
+    readiness: &Arc<Readiness>,
+) -> Result<Producer, KafkaError> {
     // A tenth earlier than the request gives up, so that the answer is a known failure.
     let delivery = settings.deadline.saturating_sub(settings.deadline / 10);
     ClientConfig::new()
@@ -180,7 +207,11 @@ fn create(settings: &Settings, metrics: &Metrics) -> Result<Producer, KafkaError
         .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string())
         .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string())
         .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX.to_string())
-        .create_with_context(Deliveries { metrics: metrics.clone(), away: AtomicBool::new(false) })
+        .create_with_context(Deliveries {
+            metrics: metrics.clone(),
+            readiness: Arc::clone(readiness),
+            away: AtomicBool::new(false),
+        })
 }
 
 #[cfg(test)]

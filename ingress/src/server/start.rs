@@ -43,7 +43,8 @@ pub(super) fn connect(
         deadline: produce_deadline(config, ingress),
         message_bytes_max: config.max_message_bytes(),
     };
-    let publisher = KafkaPublisher::new(settings, ingress.metrics.clone())?;
+    let readiness = Arc::clone(&ingress.readiness);
+    let publisher = KafkaPublisher::new(settings, ingress.metrics.clone(), readiness)?;
     if ingress.publisher.set(publisher).is_err() {
         anyhow::bail!("the publisher was made twice");
     }

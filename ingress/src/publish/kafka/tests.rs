@@ -20,7 +20,7 @@ fn publisher(bootstrap_servers: &str, deadline: Duration) -> KafkaPublisher {
         deadline,
         message_bytes_max: 1_000_000,
     };
-    KafkaPublisher::new(settings, Metrics::new().unwrap()).unwrap()
+    KafkaPublisher::new(settings, Metrics::new().unwrap(), Arc::default()).unwrap()
 }
 
 fn record() -> RawRecord {
@@ -129,4 +129,19 @@ async fn producer_that_met_a_fatal_error_is_replaced_and_the_next_record_is_ackn
     let fresh = publisher.producer();
     publisher.replace(&broken);
     assert!(Arc::ptr_eq(&fresh, &publisher.producer()));
+}
+
+#[tokio::test]
+async fn a_probe_says_whether_anybody_takes_records() {
+    let time = Duration::from_secs(30);
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(WEBHOOKS_RECEIVED, 2, 1).unwrap();
+    let there = publisher(&cluster.bootstrap_servers(), time);
+    assert_eq!(there.probe(time), Ok(()));
+    cluster.partition_leader(WEBHOOKS_RECEIVED, 0, None).unwrap();
+    assert_eq!(there.probe(time), Ok(()), "one of two has a leader");
+    cluster.partition_leader(WEBHOOKS_RECEIVED, 1, None).unwrap();
+    assert!(there.probe(time).unwrap_err().contains("has a leader"));
+    let nowhere = publisher("127.0.0.1:1", time);
+    assert!(nowhere.probe(Duration::from_millis(100)).is_err());
 }
