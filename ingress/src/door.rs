@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use signatures::source::{Event, LoadError, Loaded, SecretStore, SourceConfig};
-use signatures::{Headers, KeySet, Occurrence, Reason, Verified, Verifier};
+use signatures::{Freshness, Headers, KeySet, Occurrence, Reason, Verified, Verifier};
 use warp::http::HeaderMap;
 use warp::http::header::USER_AGENT;
 
@@ -26,6 +26,8 @@ pub struct Door {
     pub asks: Option<Asks>,
     /// Replaced as a whole when keys change; requests under way keep the one they took.
     verifier: RwLock<Arc<Verifier>>,
+    /// The same keys without regard to time: what it says lets nobody in.
+    timeless: RwLock<Arc<Verifier>>,
     /// What it was made of.
     keys: Mutex<(Loaded, KeySet)>,
 }
@@ -53,12 +55,14 @@ impl Door {
     ) -> Result<Self, LoadError> {
         let loaded = source.load_secrets(store)?;
         let verifier = source.verifier_with(loaded.clone(), &KeySet::default())?;
+        let timeless = timeless(&source, loaded.clone(), &KeySet::default())?;
         let metrics = metrics.source(&source.name);
         metrics.keys.active(std::iter::empty(), verifier.key_ends());
         let asks = source.remote.as_ref().map(|_| Asks::default());
-        let (verifier, keys) = (RwLock::new(Arc::new(verifier)), Mutex::default());
+        let [verifier, timeless] = [verifier, timeless].map(|it| RwLock::new(Arc::new(it)));
+        let keys = Mutex::default();
         let [complaints, no_events] = [(); 2].map(|()| Complaints::default());
-        let door = Self { source, metrics, complaints, no_events, asks, verifier, keys };
+        let door = Self { source, metrics, complaints, no_events, asks, verifier, timeless, keys };
         door.lock_keys().0 = loaded;
         Ok(door)
     }
@@ -82,9 +86,11 @@ impl Door {
     }
 
     fn replace(&self, loaded: Loaded, fetched: &KeySet) -> Result<(), LoadError> {
+        let late = Arc::new(timeless(&self.source, loaded.clone(), fetched)?);
         let fresh = Arc::new(self.source.verifier_with(loaded, fetched)?);
         self.metrics.keys.active(self.verifier().key_ends(), fresh.key_ends());
         *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.timeless.write().unwrap_or_else(PoisonError::into_inner) = late;
         Ok(())
     }
 
@@ -116,8 +122,31 @@ impl Door {
         body: &[u8],
         now: i64,
     ) -> Result<(Verified, Event), Reason> {
+        self.judge_with(&self.verifier(), headers, body, now)
+    }
+
+    /// What a request would prove if its time were right. For one that was refused for its time: the
+    /// time is looked at first, so whether it is all that is wrong is not known by then. It costs what
+    /// a forgery costs whose time is right.
+    pub fn judge_but_for_time(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Option<(Verified, Event)> {
+        let timeless = self.timeless.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.judge_with(&timeless, headers, body, now).ok()
+    }
+
+    fn judge_with(
+        &self,
+        verifier: &Verifier,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<(Verified, Event), Reason> {
         self.check_user_agent(headers)?;
-        let verified = self.verifier().verify(&Request(headers), body, now)?;
+        let verified = verifier.verify(&Request(headers), body, now)?;
         let event = self.source.event.read_from(&Request(headers), body).map_err(|problem| {
             if let Some(unsaid) = self.no_events.may_say() {
                 let source = &self.source.name;
@@ -136,4 +165,16 @@ impl Door {
             Occurrence::Once(_) | Occurrence::Repeated => Err(Reason::MalformedHeader),
         }
     }
+}
+
+/// A verifier to which any time is fresh.
+fn timeless(
+    source: &SourceConfig,
+    loaded: Loaded,
+    fetched: &KeySet,
+) -> Result<Verifier, LoadError> {
+    let mut source = source.clone();
+    let any = Freshness { past_ms: i64::MAX, future_ms: i64::MAX };
+    source.scheme.freshness = source.scheme.freshness.map(|_| any);
+    source.verifier_with(loaded, fetched)
 }

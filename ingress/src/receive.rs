@@ -173,8 +173,23 @@ where
         Ok((verified, event)) => {
             Ok(Genuine { verified, event, body, received_at, since_body, _share: share })
         }
-        Err(Refusal::Rejected(reason)) => Err(reject(reason, Some(&body), received_at)),
+        Err(Refusal::Rejected(reason)) => {
+            if reason == Reason::ClockSkew {
+                note_skew(door, headers, &body, received_at);
+            }
+            Err(reject(reason, Some(&body), received_at))
+        }
         Err(Refusal::NoKeys) => Err(Answer::Unavailable),
+    }
+}
+
+/// Measures by how much a request's time is wrong, where nothing else is: a clock that jumps beyond
+/// what is tolerated would be seen in no other request. The time of a forgery says nothing.
+fn note_skew(door: &Door, headers: &HeaderMap, body: &[u8], received_at: i64) {
+    if let Some((verified, event)) = door.judge_but_for_time(headers, body, received_at)
+        && !canary::is_canary(&event)
+    {
+        door.metrics.events.skewed(&verified, received_at);
     }
 }
 

@@ -25,7 +25,8 @@ impl EventMetrics {
         Ok(Self {
             skew: make.histograms(
                 "webhook_clock_skew_seconds",
-                "Difference of a request's signed time and its arrival.",
+                "Difference of a request's signed time and its arrival; also of requests that are refused for it \
+                 alone.",
                 SKEW_S.to_vec(),
             )?,
             body: make.histograms(
@@ -75,6 +76,11 @@ impl SourceEvents {
     pub fn genuine(&self, verified: &Verified, received_at: i64, body_bytes: usize) {
         self.used(&verified.key_id);
         self.body.observe(f64::from(u32::try_from(body_bytes).unwrap_or(u32::MAX)));
+        self.skewed(verified, received_at);
+    }
+
+    /// Notes by how much a signed time differs from ours, whether or not it is tolerated.
+    pub fn skewed(&self, verified: &Verified, received_at: i64) {
         if let Some(signed_at) = verified.timestamp {
             let skew = Duration::from_millis(received_at.abs_diff(signed_at));
             self.skew.observe(skew.as_secs_f64());

@@ -203,18 +203,54 @@ async fn stripe_s_time_and_declared_sender_are_checked() {
     check(&post("curl/8").await, 401, &rejected("malformed-header"));
     ingress.now.store(NOW + 300_001, Ordering::SeqCst);
     check(&post("Stripe/1.0").await, 401, &rejected("clock-skew"));
+    assert!(ingress.counts(r#"webhook_clock_skew_seconds_count{source="stripe"} 1"#));
     ingress.now.store(NOW + 300_000, Ordering::SeqCst);
     check(&post("Stripe/1.0").await, 200, RECEIVED);
     for line in [
         r#"webhook_key_used_total{key="only",source="stripe"} 1"#,
         r#"webhook_clock_skew_seconds_bucket{source="stripe",le="120"} 0"#,
         r#"webhook_clock_skew_seconds_bucket{source="stripe",le="300"} 1"#,
+        r#"webhook_clock_skew_seconds_bucket{source="stripe",le="3600"} 2"#,
         r#"webhook_body_bytes_count{source="stripe"} 1"#,
         r#"webhook_publish_seconds_count{source="stripe"} 1"#,
     ] {
         assert!(ingress.counts(line), "{line}");
     }
     assert_eq!(ingress.records()[0].key, "stripe:ch_1");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumped_is_measured_by_genuine_requests_and_by_no_others() {
+    const HOUR: i64 = 3_600_000;
+    let ingress = TestIngress::start().await;
+    let body =
+        |id: &str| format!(r#"{{"id":"{id}","type":"a","data":{{"object":{{"id":"ch_1"}}}}}}"#);
+    let post = async |secret: &str, id: &str, agent: &str| {
+        let secret = Secret::new(secret).unwrap();
+        let header = sign(&Scheme::stripe(), &secret, body(id).as_bytes(), NOW).remove(0).value;
+        let headers = [("stripe-signature", header.as_str()), ("user-agent", agent)];
+        let path = "/api/integration/bank-callback/stripe";
+        ingress.request("POST", path, &headers, body(id).as_bytes()).await
+    };
+    for (now, genuine) in [(NOW + HOUR, 1), (NOW - HOUR, 2)] {
+        ingress.now.store(now, Ordering::SeqCst);
+        check(&post("another", "e-1", "Stripe/1.0").await, 401, &rejected("clock-skew"));
+        check(
+            &post("stripe", "bankstream-canary-1", "Stripe/1.0").await,
+            401,
+            &rejected("clock-skew"),
+        );
+        check(&post("stripe", "e-1", "curl/8").await, 401, &rejected("malformed-header"));
+        check(&post("stripe", "e-1", "Stripe/1.0").await, 401, &rejected("clock-skew"));
+        for line in [
+            format!(r#"webhook_clock_skew_seconds_count{{source="stripe"}} {genuine}"#),
+            format!(r#"webhook_clock_skew_seconds_sum{{source="stripe"}} {}"#, 3_600 * genuine),
+            r#"webhook_body_bytes_count{source="stripe"} 0"#.to_owned(),
+        ] {
+            assert!(ingress.counts(&line), "{line}");
+        }
+    }
+    assert_eq!(ingress.records(), []);
 }
 
 #[tokio::test]
