@@ -22,6 +22,8 @@ pub enum Answer {
     Rejected(Reason),
     /// The event is not known to be on the topic: send it again.
     Unavailable,
+    /// Whether the request's key exists is not known yet: send it again after so many seconds.
+    KeyHeld(u64),
     /// The body did not arrive in time or not whole.
     Incomplete,
     /// Too much came from one address or for one source: try again after so many seconds.
@@ -49,7 +51,7 @@ impl Answer {
             }
             Self::Rejected(Reason::BodyTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Rejected(_) | Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::KeyHeld(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -76,6 +78,10 @@ impl Answer {
             }
             Self::Unavailable => {
                 extra = Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S)));
+                Bytes::from_static(br#"{"error":"unavailable"}"#)
+            }
+            Self::KeyHeld(seconds) => {
+                extra = Some((RETRY_AFTER, HeaderValue::from(seconds)));
                 Bytes::from_static(br#"{"error":"unavailable"}"#)
             }
             Self::Incomplete => Bytes::from_static(br#"{"error":"incomplete"}"#),

@@ -145,7 +145,9 @@ impl Gate {
     /// Counts an answer against whom it goes to.
     pub fn answered(&self, sender: Sender, answer: &Answer) {
         let Sender(Some(address)) = sender else { return };
-        if let Answer::Rejected(_) | Answer::Incomplete | Answer::NotFound = answer {
+        if let Answer::Rejected(_) | Answer::KeyHeld(_) | Answer::Incomplete | Answer::NotFound =
+            answer
+        {
             self.rejections.charge(address, self.now());
         }
     }

@@ -27,12 +27,15 @@ pub use self::client::{ClientError, FetchError, HttpKeys, KeyClient, KeyRequest}
 pub use self::keeper::Keeper;
 use crate::door::Door;
 
-/// Requests of one source that wait for a key at once; each holds its body meanwhile. One more is
-/// refused like one whose key is unknown: its provider sends it again.
+/// Requests of one source that wait for a key at once; each holds its body meanwhile. One more is told
+/// to come again.
 const WAITERS_MAX: usize = 32;
 
 /// The longest that a request waits for a key: several round trips around the world.
 const WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// After how long at least a request comes again whose key could not be asked for.
+const HELD_MIN: Duration = Duration::from_secs(5);
 
 /// What requests ask of a source's keeper.
 #[derive(Debug)]
@@ -63,6 +66,8 @@ enum Reply {
     LookAgain,
     /// There is no such key.
     Unknown,
+    /// Whether there is cannot be said before this time has passed.
+    Held(Duration),
 }
 
 /// Why a request is not taken.
@@ -73,6 +78,9 @@ pub enum Refusal {
     /// Whether it is genuine cannot be said: its source has no key yet, as the provider has not
     /// answered since we started.
     NoKeys,
+    /// Whether its key exists cannot be said: the provider was asked for another one shortly before,
+    /// or does not answer. After this time it may be.
+    KeyHeld(Duration),
 }
 
 impl Default for Asks {
@@ -113,12 +121,12 @@ impl Asks {
     async fn ask(&self, key: Option<String>, generation: u64, wait: Duration) -> Reply {
         let (answer, reply) = oneshot::channel();
         if self.sender.try_send(Ask { key, generation, answer }).is_err() {
-            return Reply::Unknown;
+            return Reply::Held(HELD_MIN);
         }
         match tokio::time::timeout(wait.min(WAIT_MAX), reply).await {
             Ok(Ok(reply)) => reply,
             // No word in time, or the keeper has stopped.
-            Ok(Err(_)) | Err(_) => Reply::Unknown,
+            Ok(Err(_)) | Err(_) => Reply::Held(HELD_MIN),
         }
     }
 }
@@ -145,13 +153,19 @@ pub async fn judge(
         return Err(Refusal::Rejected(reason));
     };
     door.metrics.keys.unknown.inc();
-    let is_fetchable = key.is_some() || matches!(door.source.remote, Some(RemoteKeys::Set { .. }));
+    let is_named = key.is_some();
+    let is_fetchable = is_named || matches!(door.source.remote, Some(RemoteKeys::Set { .. }));
     match asks.ask(key, generation, spare).await {
         Reply::LookAgain => door.judge(headers, body, now).map_err(Refusal::Rejected),
-        Reply::Unknown if is_fetchable && !door.has_keys() && !asks.is_answered() => {
+        Reply::Unknown | Reply::Held(_)
+            if is_fetchable && !door.has_keys() && !asks.is_answered() =>
+        {
             Err(Refusal::NoKeys)
         }
-        Reply::Unknown => Err(Refusal::Rejected(reason)),
+        // A forged name must not make the genuine one behind it be refused for good. Where requests
+        // name no key every forgery would be told to come again.
+        Reply::Held(wait) if is_named => Err(Refusal::KeyHeld(wait)),
+        Reply::Unknown | Reply::Held(_) => Err(Refusal::Rejected(reason)),
     }
 }
 

@@ -33,6 +33,9 @@ use crate::answer::Answer;
 /// Why the metrics cannot be made: two of one name.
 pub type MetricsError = prometheus::Error;
 
+/// Beside the reasons of rejections: the request's key may be a new one, and it is told to come again.
+pub(crate) const KEY_HELD: &str = "unknown-key-held";
+
 /// All metrics of the ingress.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -165,6 +168,7 @@ impl Metrics {
             rejected: Reason::ALL
                 .map(|reason| (reason, self.rejected.with_label_values(&[source, reason.as_str()])))
                 .to_vec(),
+            key_held: self.rejected.with_label_values(&[source, KEY_HELD]),
             incomplete: self.incomplete.with_label_values(&[source]),
             last_event: self.last_event.with_label_values(&[source]),
             verify: self.verify.with_label_values(&[source]),
@@ -246,6 +250,7 @@ pub struct SourceMetrics {
     signature_rejected: IntCounter,
     error: IntCounter,
     rejected: Vec<(Reason, IntCounter)>,
+    key_held: IntCounter,
     incomplete: IntCounter,
     last_event: IntGauge,
     verify: Histogram,
@@ -273,6 +278,11 @@ impl SourceMetrics {
                 {
                     counter.inc();
                 }
+            }
+            // No `error`: names of keys are made up by whoever likes to.
+            Answer::KeyHeld(_) => {
+                self.signature_rejected.inc();
+                self.key_held.inc();
             }
             Answer::Canary(_)
             | Answer::TooMany(_)

@@ -23,7 +23,7 @@ use crate::dedupe::{BodyPrint, Claim, Dedupe, EventKey, Fate, Pending};
 use crate::door::Door;
 use crate::gate::Gate;
 use crate::key_fetch::{self, Refusal};
-use crate::metrics::Metrics;
+use crate::metrics::{KEY_HELD, Metrics};
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
@@ -126,7 +126,11 @@ where
 
 /// Says that a request was rejected, unless many were in this second.
 fn complain(door: &Door, answer: &Answer) {
-    let Answer::Rejected(reason) = answer else { return };
+    let reason = match answer {
+        Answer::Rejected(reason) => reason.as_str(),
+        Answer::KeyHeld(_) => KEY_HELD,
+        _ => return,
+    };
     let Some(unsaid) = door.complaints.may_say() else { return };
     tracing::warn!(source = door.source.name, %reason, unsaid, "webhook rejected");
 }
@@ -178,6 +182,10 @@ where
                 note_skew(door, headers, &body, received_at);
             }
             Err(reject(reason, Some(&body), received_at))
+        }
+        Err(Refusal::KeyHeld(wait)) => {
+            reject(Reason::UnknownKey, Some(&body), received_at);
+            Err(Answer::KeyHeld(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))))
         }
         Err(Refusal::NoKeys) => Err(Answer::Unavailable),
     }

@@ -52,8 +52,10 @@ pub(super) enum Verdict {
     Known,
     /// Fetch this, then answer.
     Fetch(Plan),
-    /// There is no such key, as far as may be found out now.
+    /// There is no such key.
     Unknown,
+    /// Whether there is may be found out in so many milliseconds.
+    Held(i64),
 }
 
 /// What came of a fetch.
@@ -128,21 +130,27 @@ impl KeyCache {
             (true, Some(key)) => Plan::Named(key.to_owned()),
             (true, None) => return Verdict::Unknown,
         };
-        if self.may_fetch(now) { Verdict::Fetch(plan) } else { Verdict::Unknown }
+        if let Some(wait) = self.held_for(now) {
+            return Verdict::Held(wait);
+        }
+        if self.is_named {
+            self.recent.push_back(now);
+        }
+        Verdict::Fetch(plan)
     }
 
-    fn may_fetch(&mut self, now: i64) -> bool {
-        if !self.is_named {
-            return self.tried_at.is_none_or(|at| at.saturating_add(PERIOD_MS) <= now);
-        }
+    /// For how long nothing may be fetched for a key that nobody knows; `None` when something may.
+    pub(super) fn held_for(&mut self, now: i64) -> Option<i64> {
         while self.recent.front().is_some_and(|at| at.saturating_add(PERIOD_MS) <= now) {
             self.recent.pop_front();
         }
-        if self.recent.len() >= NAMED_PER_PERIOD {
-            return false;
-        }
-        self.recent.push_back(now);
-        true
+        let first = if self.is_named {
+            self.recent.front().filter(|_| self.recent.len() >= NAMED_PER_PERIOD).copied()
+        } else {
+            self.tried_at
+        };
+        let wait = first?.saturating_add(PERIOD_MS).saturating_sub(now);
+        (wait > 0).then_some(wait)
     }
 
     /// What is to be fetched without being asked for.

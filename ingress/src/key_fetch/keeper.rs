@@ -10,7 +10,7 @@ use streams::Clock;
 use super::cache::{Answer, KeyCache, Plan, Verdict};
 use super::certificate;
 use super::client::{FetchError, KeyClient, KeyRequest};
-use super::{Ask, Asks, Reply};
+use super::{Ask, Asks, HELD_MIN, Reply};
 use crate::door::Door;
 
 /// How often it looks whether anything is due.
@@ -66,10 +66,9 @@ impl<C: KeyClient, S: SecretStore> Keeper<C, S> {
         let reply = if ask.generation == asks.generation() {
             match self.cache.ask(clock.now(), key) {
                 Verdict::Known => Reply::LookAgain,
-                Verdict::Fetch(plan) if self.fetch(door, asks, &plan, key, clock).await => {
-                    Reply::LookAgain
-                }
-                Verdict::Fetch(_) | Verdict::Unknown => Reply::Unknown,
+                Verdict::Fetch(plan) => self.fetch(door, asks, &plan, key, clock).await,
+                Verdict::Unknown => Reply::Unknown,
+                Verdict::Held(wait_ms) => Reply::Held(wait(wait_ms)),
             }
         } else {
             // Fetched for somebody who asked before.
@@ -80,7 +79,7 @@ impl<C: KeyClient, S: SecretStore> Keeper<C, S> {
         }
     }
 
-    /// Fetches, and hands what came to the door; gives whether the keys are others now.
+    /// Fetches, and hands what came to the door; gives what that says to who asked for a key.
     async fn fetch(
         &mut self,
         door: &Door,
@@ -88,10 +87,11 @@ impl<C: KeyClient, S: SecretStore> Keeper<C, S> {
         plan: &Plan,
         asked: Option<&str>,
         clock: &dyn Clock,
-    ) -> bool {
+    ) -> Reply {
         let source = &door.source.name;
         let fetched = self.obtain(door, plan, clock).await;
         let refreshes = &door.metrics.keys;
+        let mut says_nothing = false;
         let answer = match fetched {
             Ok(keys) => {
                 refreshes.ok.inc();
@@ -111,20 +111,26 @@ impl<C: KeyClient, S: SecretStore> Keeper<C, S> {
                 } else {
                     refreshes.failed.inc();
                 }
+                says_nothing = problem.says_nothing(plan);
                 problem.answer(plan)
             }
         };
-        if !self.cache.fetched(clock.now(), plan, asked, answer) {
-            return false;
+        let now = clock.now();
+        let is_changed = self.cache.fetched(now, plan, asked, answer);
+        if says_nothing {
+            return Reply::Held(wait(self.cache.held_for(now).unwrap_or_default()));
+        }
+        if !is_changed {
+            return Reply::Unknown;
         }
         if let Err(error) = door.renew(self.cache.keys()) {
             tracing::error!(source, "the fetched keys cannot be used: {error}");
-            return false;
+            return Reply::Unknown;
         }
         asks.changed();
         let keys: Vec<_> = door.verifier().key_ids().map(str::to_owned).collect();
         tracing::info!(source, ?keys, "keys fetched");
-        true
+        Reply::LookAgain
     }
 
     async fn obtain(
@@ -200,6 +206,11 @@ impl<C: KeyClient, S: SecretStore> Keeper<C, S> {
     }
 }
 
+/// How long a sender waits that is to come again after so many milliseconds.
+fn wait(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).max(HELD_MIN)
+}
+
 impl KeepError {
     /// What it says about the keys.
     fn answer(&self, plan: &Plan) -> Answer {
@@ -211,6 +222,13 @@ impl KeepError {
             }
             _ => Answer::Failed,
         }
+    }
+
+    /// Whether it leaves open if there is such a key. What a name alone leads to is about that key, even
+    /// if it cannot be used; a set that cannot be is the provider's trouble.
+    fn says_nothing(&self, plan: &Plan) -> bool {
+        let is_of_the_key = matches!(plan, Plan::Named(_)) && self.is_refusal();
+        !is_of_the_key && !matches!(self.answer(plan), Answer::Missing)
     }
 
     /// Whether the provider answered, with something that cannot be used.

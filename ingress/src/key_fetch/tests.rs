@@ -12,6 +12,7 @@ use super::*;
 use crate::metrics::Metrics;
 
 mod certificates;
+mod held;
 
 const NOW: i64 = 1_772_501_000_000;
 
@@ -111,6 +112,9 @@ impl Drop for Desk {
 
 const UNKNOWN: Refusal = Refusal::Rejected(Reason::UnknownKey);
 
+/// Nothing is fetched for unknown keys at this moment.
+const HELD: Refusal = Refusal::KeyHeld(Duration::from_mins(5));
+
 fn refreshed(result: &str, times: u32) -> String {
     format!(r#"webhook_jwks_refreshes_total{{result="{result}",source="it"}} {times}"#)
 }
@@ -186,7 +190,8 @@ async fn ten_thousand_forged_names_are_one_request_to_the_provider_in_five_minut
     for round in 1..=2_usize {
         for index in 0..5_000 {
             let headers = forged(&format!("forged-{round}-{index}"), BODY, desk.now());
-            assert_eq!(desk.take(&headers, SPARE).await, Err(UNKNOWN));
+            let expect = if (round, index) == (2, 0) { UNKNOWN } else { HELD };
+            assert_eq!(desk.take(&headers, SPARE).await, Err(expect));
         }
         assert_eq!(provider.asked(), round);
         desk.later(PERIOD_MS);
@@ -204,7 +209,7 @@ async fn requests_of_a_new_key_wait_together_for_one_fetch() {
     assert_eq!(desk.post(&old).await, Ok("old".to_owned()));
     provider.now(Manner::Waits(set(&[&old, &new])));
     // too soon after the last fetch; the provider sends it again
-    assert_eq!(desk.post(&new).await, Err(UNKNOWN));
+    assert_eq!(desk.post(&new).await, Err(HELD));
     desk.later(PERIOD_MS);
     let headers = new.sign(&desk.door.source.scheme, BODY, desk.now());
     let posts = join_all((0..20).map(|_| desk.take(&headers, SPARE)));
@@ -234,7 +239,7 @@ async fn no_more_requests_wait_than_are_meant_to_and_none_longer_than_it_may() {
         provider.was_asked(2).await;
         let queued = join_all((0..WAITERS_MAX).map(|_| desk.take(&headers, SPARE)));
         let one_more = async {
-            assert_eq!(desk.take(&headers, SPARE).await, Err(UNKNOWN));
+            assert_eq!(desk.take(&headers, SPARE).await, Err(Refusal::KeyHeld(HELD_MIN)));
             provider.let_go();
         };
         tokio::join!(queued, one_more).0
@@ -245,7 +250,8 @@ async fn no_more_requests_wait_than_are_meant_to_and_none_longer_than_it_may() {
     let newer = Pair::new("newer");
     desk.later(PERIOD_MS);
     provider.now(Manner::Waits(set(&[&newer])));
-    assert_eq!(desk.post_within(&newer, Duration::ZERO).await, Err(UNKNOWN));
+    let hurried = desk.post_within(&newer, Duration::ZERO).await;
+    assert_eq!(hurried, Err(Refusal::KeyHeld(HELD_MIN)));
     provider.was_asked(3).await;
     provider.let_go();
     desk.counted(&refreshed("ok", 3)).await;
@@ -282,7 +288,7 @@ async fn keys_stay_while_the_provider_answers_nothing_that_can_be_used() {
         provider.now(manner.clone());
         desk.later(PERIOD_MS);
         let unknown = Pair::new("unknown");
-        assert_eq!(desk.post(&unknown).await, Err(UNKNOWN), "{manner:?}");
+        assert_eq!(desk.post(&unknown).await, Err(HELD), "{manner:?}");
         assert_eq!(desk.post(&key).await, Ok("kept".to_owned()), "{manner:?}");
         *(if is_refused { &mut refused } else { &mut failed }) += 1;
         assert!(desk.counts(&refreshed("failed", failed)), "{manner:?}");
@@ -300,7 +306,7 @@ async fn keys_stay_while_the_provider_answers_nothing_that_can_be_used() {
     provider.now(Manner::Gives(set(&[&next])));
     desk.later(PERIOD_MS);
     assert_eq!(desk.post(&next).await, Ok("next".to_owned()));
-    assert_eq!(desk.post(&key).await, Err(UNKNOWN));
+    assert_eq!(desk.post(&key).await, Err(HELD));
     desk.counted(r#"webhook_jwks_age_seconds{source="it"} 0"#).await;
 }
 
@@ -364,7 +370,7 @@ async fn keys_by_request_are_asked_for_with_our_credentials_and_once_each() {
     assert_eq!(desk.post(&Pair::new("none")).await, Err(UNKNOWN));
     assert_eq!(provider.asked(), 4);
     // no more within five minutes, whoever asks
-    assert_eq!(desk.post(&Pair::new("fifth")).await, Err(UNKNOWN));
+    assert_eq!(desk.post(&Pair::new("fifth")).await, Err(HELD));
     assert_eq!(provider.asked(), 4);
 
     // taken out of use later

@@ -108,7 +108,7 @@ fn a_failed_fetch_counts_and_says_nothing_about_the_name() {
     let first = START + PERIOD_MS;
     assert_eq!(cache.ask(first, Some("b")), Verdict::Fetch(Plan::Set));
     cache.fetched(first, &Plan::Set, Some("b"), Answer::Failed);
-    assert_eq!(cache.ask(first + PERIOD_MS - 1, Some("b")), Verdict::Unknown);
+    assert_eq!(cache.ask(first + PERIOD_MS - 1, Some("b")), Verdict::Held(1));
     assert_eq!(cache.ask(first + PERIOD_MS, Some("b")), Verdict::Fetch(Plan::Set));
 }
 
