@@ -85,6 +85,28 @@ pub struct Options {
     pub rate: u32,
 }
 
+/// Why rejected requests cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--capture-file {file} (INGRESS_CAPTURE_FILE) cannot be written: {problem}; expected a file in a \
+     folder that is there and that this process may write to: create the folder, or name another"
+)]
+pub struct FileError {
+    file: String,
+    /// Part of this message, not a cause below it.
+    problem: std::io::Error,
+}
+
+impl Options {
+    /// Refuses a file that cannot be written: else nobody hears of it before the first rejected request
+    /// that somebody wants to see. Leaves an empty one where there was none.
+    pub fn check(&self) -> Result<(), FileError> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let opened = file::open(path);
+        opened.map(drop).map_err(|problem| FileError { file: path.display().to_string(), problem })
+    }
+}
+
 /// How much of a rejected request is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Content {

@@ -68,6 +68,7 @@ fn ingress(
     }
     let names = doors.iter().map(|door| door.source.name.as_str());
     let gate = Gate::new(&config.senders, names.clone(), metrics.gate.clone());
+    config.capture.check()?;
     let topic = rejected_topic(config, runtime, &metrics)?;
     let (capture, captures) = Capture::new(&config.capture, names, topic, &metrics.capture);
     let ingress = Ingress {

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemas::WebhookRejected;
 
@@ -45,19 +45,20 @@ impl File {
     fn append(&self, kept: &WebhookRejected) -> io::Result<()> {
         let mut line = serde_json::to_vec(kept)?;
         line.push(b'\n');
-        let mut file = self.open()?;
+        let mut file = open(&self.path)?;
         let length = file.metadata()?.len();
         let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if length > 0 && length.saturating_add(added) > self.limit {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
             std::fs::rename(&self.path, old)?;
-            file = self.open()?;
+            file = open(&self.path)?;
         }
         file.write_all(&line)
     }
+}
 
-    fn open(&self) -> io::Result<std::fs::File> {
-        OpenOptions::new().append(true).create(true).mode(MODE).open(&self.path)
-    }
+/// Opens the file to append to it.
+pub(super) fn open(path: &Path) -> io::Result<std::fs::File> {
+    OpenOptions::new().append(true).create(true).mode(MODE).open(path)
 }

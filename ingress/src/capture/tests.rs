@@ -250,3 +250,20 @@ fn a_registry_without_the_schema_is_not_asked_for_every_request() {
         (100, 1)
     );
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_at_the_start_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |path: &Path| options(path, Content::Heads).check();
+    let good = folder.path().join("rejected.jsonl");
+    assert!(check(&good).is_ok() && check(&good).is_ok());
+    assert_eq!(std::fs::metadata(&good).unwrap().permissions().mode() & 0o777, 0o600);
+    for path in [&folder.path().join("missing/rejected.jsonl"), &good.join("below"), folder.path()]
+    {
+        let message = check(path).unwrap_err().to_string();
+        for part in [&*path.to_string_lossy(), "INGRESS_CAPTURE_FILE", "create the folder"] {
+            assert!(message.contains(part), "`{message}` should contain `{part}`");
+        }
+    }
+    assert!(Options { file: None, ..options(&good, Content::Heads) }.check().is_ok());
+}
