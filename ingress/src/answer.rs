@@ -32,7 +32,7 @@ pub enum Answer {
     Unauthorized,
     /// Not from that address.
     Forbidden,
-    /// The request's head contradicts itself.
+    /// The request's head contradicts itself, or lacks what it must have.
     Malformed,
     /// Nothing is at this path.
     NotFound,

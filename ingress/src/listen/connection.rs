@@ -67,7 +67,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             let answering = pulse.request();
             let closes = closes(&request);
-            let answer = if pulse.is_refused() {
+            let answer = if answering.is_refused() {
                 metrics.malformed.inc();
                 None
             } else {
@@ -133,7 +133,9 @@ fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // The watchdog times heads, of both versions and before the version is known. The number of
     // header fields stays the library's 100: another limit would cost an allocation per request.
-    builder.http1().max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None);
+    // A sender may close its side after its request (RFC 9112, 9.6) and still read the answer; behind
+    // that the connection ends by itself.
+    builder.http1().max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
     builder
         .http2()
         .max_concurrent_streams(STREAMS_MAX)

@@ -2,7 +2,9 @@
 //!
 //! The HTTP library settles some contradictions quietly: of a `Content-Length` beside a
 //! `Transfer-Encoding` it drops one before anybody can see it. A proxy before us may settle them the
-//! other way, and what it took for a body we would take for a request. Here they are seen and refused.
+//! other way, and what it took for a body we would take for a request. Here they are seen and refused,
+//! and so is what it lets pass although the standard has a 400 for it: no host or two of them, and a
+//! target with a fragment, which it cuts off.
 
 /// Most bytes of a request's head, its first line included. Signed headers of every known provider
 /// fit in a quarter of it. Held by the HTTP library's buffer too, which answers 431.
@@ -20,6 +22,10 @@ pub(super) struct Framing {
     head_bytes: usize,
     length: Option<u64>,
     chunked: bool,
+    hosts: usize,
+    needs_host: bool,
+    /// Heads that were seen to their end and are in order.
+    heads: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +46,21 @@ pub(super) struct Refused;
 
 impl Framing {
     pub(super) fn new() -> Self {
-        Self { state: State::Start, line: Vec::new(), head_bytes: 0, length: None, chunked: false }
+        Self {
+            state: State::Start,
+            line: Vec::new(),
+            head_bytes: 0,
+            length: None,
+            chunked: false,
+            hosts: 0,
+            needs_host: false,
+            heads: 0,
+        }
+    }
+
+    /// How many heads were in order.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// Whether a request's head has begun and not ended.
@@ -107,11 +127,16 @@ impl Framing {
                 self.state = State::Rest;
                 Ok(())
             }
-            (State::Start, _) => {
+            (State::Start, line) => {
                 (self.state, self.length, self.chunked) = (State::Fields, None, false);
-                Ok(())
+                (self.hosts, self.needs_host) = (0, line.ends_with(b" HTTP/1.1"));
+                if line.contains(&b'#') { Err(Refused) } else { Ok(()) }
             }
             (_, []) => {
+                if self.needs_host && self.hosts == 0 {
+                    return Err(Refused);
+                }
+                self.heads = self.heads.saturating_add(1);
                 self.head_bytes = 0;
                 self.state = match (self.chunked, self.length) {
                     // Its answer closes the connection.
@@ -131,6 +156,10 @@ impl Framing {
         // A folded line continues the one before, for some.
         if name.iter().any(u8::is_ascii_whitespace) {
             return Err(Refused);
+        }
+        if name.eq_ignore_ascii_case(b"host") {
+            self.hosts = self.hosts.saturating_add(1);
+            return if self.hosts == 1 { Ok(()) } else { Err(Refused) };
         }
         let is_length = name.eq_ignore_ascii_case(b"content-length");
         if !is_length && !name.eq_ignore_ascii_case(b"transfer-encoding") {
@@ -189,9 +218,14 @@ mod tests {
             "X: a\r\n folded\r\n",
             "X: a\n",
             "nonsense\r\n",
+            "host: a\r\n",
         ] {
             check(&head(fields), Err(Refused));
         }
+        check("POST / HTTP/1.1\r\nHosts: a\r\n\r\n", Err(Refused));
+        check("POST / HTTP/1.0\r\n\r\n", Ok(()));
+        check("POST / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", Err(Refused));
+        check("POST /#x HTTP/1.1\r\nHost: a\r\n\r\n", Err(Refused));
         check(&head(""), Ok(()));
         check(&head("TRANSFER-ENCODING:  Chunked \r\n"), Ok(()));
         check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n\n", Ok(()));
@@ -217,6 +251,7 @@ mod tests {
                 .windows(2)
                 .try_for_each(|cut| framing.see(&bytes[cut[0]..cut[1]]));
             prop_assert_eq!(seen.is_err(), is_bad);
+            prop_assert_eq!(framing.heads(), if is_bad { 1 } else { 2 });
             prop_assert!(!framing.is_in_head());
         }
     }

@@ -23,8 +23,11 @@ pub(super) struct Pulse {
     /// Milliseconds since `since`; the largest number while there is none.
     deadline: AtomicU64,
     requests: AtomicUsize,
+    /// Requests that have begun to be answered.
+    begun: AtomicU64,
     in_head: AtomicBool,
-    refused: AtomicBool,
+    /// Requests that may be believed: all, or those before the first that may not.
+    good: AtomicU64,
     order: AtomicU8,
     /// Who is to hear of a new order.
     connection: AtomicWaker,
@@ -50,8 +53,9 @@ impl Pulse {
             idle,
             deadline: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             in_head: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
+            good: AtomicU64::new(u64::MAX),
             order: AtomicU8::new(0),
             connection: AtomicWaker::new(),
         };
@@ -94,16 +98,20 @@ impl Pulse {
         self.connection.register(connection);
     }
 
-    /// Whether a request came that is not to be believed.
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused.load(SeqCst)
-    }
-
     /// A request has begun; dropping what this gives ends it.
     pub(super) fn request(self: &Arc<Self>) -> Answering {
         self.requests.fetch_add(1, SeqCst);
         self.deadline.store(u64::MAX, SeqCst);
-        Answering(Arc::clone(self))
+        // Those of HTTP/1 are answered one after the other, in the order of their heads.
+        let before = self.begun.fetch_add(1, SeqCst);
+        let is_refused = before >= self.good.load(SeqCst);
+        Answering { pulse: Arc::clone(self), is_refused }
+    }
+
+    /// A head came that is not to be believed, behind so many that may be. Each of these is one request
+    /// to the HTTP library too, or else the connection's end.
+    fn refuse_after(&self, good: u64) {
+        self.good.fetch_min(good, SeqCst);
     }
 
     fn read(&self, in_head: bool) {
@@ -119,14 +127,25 @@ impl Pulse {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<Pulse>);
+pub(super) struct Answering {
+    pulse: Arc<Pulse>,
+    is_refused: bool,
+}
+
+impl Answering {
+    /// Whether its head is not to be believed, or follows one that is not.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if self.0.requests.fetch_sub(1, SeqCst) == 1 {
+        let pulse = &self.pulse;
+        if pulse.requests.fetch_sub(1, SeqCst) == 1 {
             // Of a request that was sent behind this one the head may be here in part.
-            let in_head = self.0.in_head.load(SeqCst);
-            self.0.due_in(if in_head { self.0.head } else { self.0.idle });
+            let in_head = pulse.in_head.load(SeqCst);
+            pulse.due_in(if in_head { pulse.head } else { pulse.idle });
         }
     }
 }
@@ -157,7 +176,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         if !fresh.is_empty() {
             if this.framing.see(fresh).is_err() {
-                this.pulse.refused.store(true, SeqCst);
+                this.pulse.refuse_after(this.framing.heads());
             }
             this.pulse.read(this.framing.is_in_head());
         }

@@ -132,6 +132,85 @@ async fn requests_whose_end_can_be_read_in_two_ways_are_refused_and_nothing_afte
 }
 
 #[tokio::test]
+async fn a_request_without_a_host_or_with_two_or_with_a_fragment_is_refused() {
+    let ingress = TestIngress::start().await;
+    let good = String::from_utf8(up_request("e-1")).unwrap();
+    for bad in [
+        good.replace("host: a\r\n", ""),
+        good.replace("host: a\r\n", "host: a\r\nHost: a\r\n"),
+        good.replace("host: a\r\n", "host: a\r\nx: y\r\nHOST: b\r\n"),
+        good.replace("/webhooks/up", "/webhooks/up#x"),
+    ] {
+        let mut stream = ingress.connect().await;
+        stream.write_all(bad.as_bytes()).await.unwrap();
+        let said = closed(stream).await;
+        assert!(said.starts_with("HTTP/1.1 400 "), "{bad}: {said}");
+    }
+    assert_eq!(ingress.records(), []);
+    assert!(ingress.counts("webhook_malformed_total 4"));
+    // The older version has no hosts.
+    let mut stream = ingress.connect().await;
+    let old = good.replace("HTTP/1.1", "HTTP/1.0").replace("host: a\r\n", "");
+    stream.write_all(old.as_bytes()).await.unwrap();
+    assert!(closed(stream).await.contains(" 200 OK"));
+}
+
+#[tokio::test]
+async fn good_requests_before_a_malformed_one_are_answered_first_and_nothing_behind_it_is_read() {
+    let ingress = TestIngress::start().await;
+    let bad = "POST /webhooks/up HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\
+               transfer-encoding: chunked\r\n\r\nabc";
+    let requests =
+        [up_request("e-1"), up_request("e-2"), bad.as_bytes().to_vec(), up_request("hidden")];
+    let whole = requests.concat();
+    // In one piece, cut inside of the malformed head, and byte by byte.
+    let begin = requests[0].len() + requests[1].len();
+    for cuts in [vec![], vec![begin + 1], vec![begin + 60], (1..whole.len()).collect()] {
+        let mut stream = ingress.connect().await;
+        let mut from = 0;
+        for cut in cuts.into_iter().chain([whole.len()]) {
+            // The answer to the malformed one may come before the rest is sent.
+            if stream.write_all(&whole[from..cut]).await.is_err() {
+                break;
+            }
+            from = cut;
+        }
+        let said = closed(stream).await;
+        let answers = said.split("HTTP/1.1 ").skip(1);
+        let statuses: Vec<_> = answers.map(|it| it.split(' ').next().unwrap()).collect();
+        assert_eq!(statuses, ["200", "200", "400"], "{said}");
+    }
+    let ids: Vec<_> = ingress.records().into_iter().map(|record| record.value.event_id).collect();
+    assert_eq!(ids, ["e-1", "e-2"]);
+}
+
+#[tokio::test]
+async fn a_sender_that_closes_its_side_gets_its_answer_and_its_connection_ends() {
+    let ingress = TestIngress::start().await;
+    ingress.broker(Broker::Hangs);
+    let mut stream = ingress.connect().await;
+    stream.write_all(&up_request("e-1")).await.unwrap();
+    stream.shutdown().await.unwrap();
+    while ingress.topic.held.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    ingress.topic.held.lock().unwrap().remove(0).accepted();
+    assert!(closed(stream).await.starts_with("HTTP/1.1 200 OK"));
+    // One that closes it before, or within, a request is not waited for.
+    let part = &up_request("e-2")[..80];
+    for begin in [&b""[..], part] {
+        let mut stream = ingress.connect().await;
+        stream.write_all(begin).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let said = closed(stream).await;
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{said}");
+    }
+    while !ingress.counts("webhook_connections 0") {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_in_chunks_is_taken_and_is_the_last_of_its_connection() {
     let ingress = TestIngress::start().await;
     let body = up_body("e-1", None);

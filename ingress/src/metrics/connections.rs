@@ -33,7 +33,7 @@ impl ConnectionMetrics {
             )?,
             malformed: make.counter(
                 "webhook_malformed_total",
-                "Requests refused because their head contradicts itself.",
+                "Requests refused because their head contradicts itself or lacks what it must have.",
             )?,
             accept_failures: make.counter(
                 "webhook_accept_failures_total",
