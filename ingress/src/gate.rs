@@ -3,9 +3,11 @@
 //! A sender that sends too much that is not genuine is told so before its next body is read. Genuine
 //! events are not counted against an address, only against their source. Where an address does not
 //! tell senders apart, on this machine or behind a proxy that does not say for whom it speaks, no
-//! limit goes by it.
+//! limit goes by it: it would turn away everybody for what one of them does. A tunnel on this machine
+//! that nobody named looks so too, and the log says it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use warp::http::HeaderMap;
 
@@ -17,11 +19,20 @@ use crate::door::Door;
 use crate::metrics::GateMetrics;
 use crate::rate::{Empty, Pace, Paces, Rate};
 
+/// Requests a second from one address, unless the operator says another number; all, and those that
+/// are not genuine.
+const ADDRESS_RATE: u32 = 5_000;
+const REJECTED_RATE: u32 = 50;
+
+/// Headers in which proxies and tunnels say for whom they speak.
+const FORWARDING: [&str; 4] = ["x-forwarded-for", "forwarded", "cf-connecting-ip", "x-real-ip"];
+
 /// What bounds senders.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "senders")]
 pub struct Limits {
-    /// Proxies that may say for whom they speak: networks or addresses.
+    /// Proxies that may say for whom they speak: networks or addresses. A tunnel on this machine
+    /// (cloudflared) is `127.0.0.1,::1`; unless it is named, no limit by address counts what it brings.
     #[arg(long = "trusted-proxy", env = "INGRESS_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
     /// Where they say so; what the other header says is the sender's own word.
@@ -31,15 +42,26 @@ pub struct Limits {
     /// them from anywhere.
     #[arg(long = "allow", env = "INGRESS_ALLOW", value_delimiter = ',')]
     pub allow: Vec<Allowed>,
-    /// Requests a second from one address, whatever becomes of them; 0 for no limit.
-    #[arg(long, env = "INGRESS_ADDRESS_RATE", default_value_t = 5_000)]
+    /// Requests a second from one address, whatever becomes of them; 0 for no limit. Those of this
+    /// machine are not counted.
+    #[arg(long, env = "INGRESS_ADDRESS_RATE", default_value_t = ADDRESS_RATE)]
     pub address_rate: u32,
-    /// Requests a second from one address that are not genuine or find nothing; 0 for no limit.
-    #[arg(long, env = "INGRESS_REJECTED_RATE", default_value_t = 50)]
+    /// Requests a second from one address that are not genuine or find nothing; 0 for no limit. Those
+    /// of this machine are not counted.
+    #[arg(long, env = "INGRESS_REJECTED_RATE", default_value_t = REJECTED_RATE)]
     pub rejected_rate: u32,
     /// Genuine requests a second for one source; 0 for no limit.
     #[arg(long, env = "INGRESS_SOURCE_RATE", default_value_t = 50_000)]
     pub source_rate: u32,
+}
+
+impl Limits {
+    /// Whether limits by address were chosen and count nobody: whoever listens on this machine alone
+    /// hears of all others through something that is not named.
+    pub fn are_idle(&self, listen: SocketAddr) -> bool {
+        let is_chosen = (self.address_rate, self.rejected_rate) != (ADDRESS_RATE, REJECTED_RATE);
+        is_chosen && listen.ip().is_loopback() && self.trusted_proxies.is_empty()
+    }
 }
 
 /// A source and a network that its webhooks may come from.
@@ -70,6 +92,8 @@ pub struct Gate {
     genuine: Vec<(String, Pace)>,
     since: Stopwatch,
     metrics: GateMetrics,
+    /// The log was told of a proxy on this machine that is not named.
+    is_told: AtomicBool,
 }
 
 /// Whom a request is counted against, if addresses tell.
@@ -96,6 +120,7 @@ impl Gate {
             genuine: sources.map(pace).collect(),
             since: Stopwatch::start(),
             metrics,
+            is_told: AtomicBool::new(false),
         }
     }
 
@@ -115,9 +140,11 @@ impl Gate {
             self.metrics.not_allowed.inc();
             return Err(Answer::Forbidden);
         }
-        let Some(address) = client.map(party).filter(|address| !address.is_loopback()) else {
+        let Some(address) = client.map(party) else { return Ok(Sender(None)) };
+        if address.is_loopback() {
+            self.look_for_a_tunnel(headers);
             return Ok(Sender(None));
-        };
+        }
         let now = self.now();
         let limits =
             [(&self.requests, &self.metrics.address), (&self.rejections, &self.metrics.rejected)];
@@ -134,6 +161,25 @@ impl Gate {
     /// From where a request of `peer` really comes; `None` where a trusted proxy does not say.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         self.trust.client(peer, headers)
+    }
+
+    /// Says once that requests come through a proxy on this machine that is not named. Named ones are
+    /// never the client.
+    fn look_for_a_tunnel(&self, headers: &HeaderMap) {
+        if self.is_told.load(Relaxed) {
+            return;
+        }
+        let Some(header) = FORWARDING.into_iter().find(|name| headers.contains_key(*name)) else {
+            return;
+        };
+        if !self.is_told.swap(true, Relaxed) {
+            tracing::warn!(
+                "webhooks come through a proxy or tunnel on this machine (they have `{header}`) that is \
+                 not named: INGRESS_ADDRESS_RATE and INGRESS_REJECTED_RATE count none of them, \
+                 INGRESS_ALLOW sees 127.0.0.1; name it with INGRESS_TRUSTED_PROXIES=127.0.0.1,::1 if it \
+                 writes the header of INGRESS_FORWARDED_HEADER itself"
+            );
+        }
     }
 
     fn admits(&self, source: &str, client: Option<IpAddr>) -> bool {

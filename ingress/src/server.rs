@@ -115,6 +115,13 @@ async fn serve(
     })?;
     let addr = listener.local_addr().context("asking for the bound address")?;
     tracing::info!(%addr, "listening on {addr}");
+    if config.senders.are_idle(addr) {
+        tracing::warn!(
+            "INGRESS_ADDRESS_RATE and INGRESS_REJECTED_RATE count nobody: {addr} is reached from this \
+             machine only, which is not counted; name the proxy or tunnel before it, \
+             INGRESS_TRUSTED_PROXIES=127.0.0.1,::1"
+        );
+    }
     for door in &ingress.doors {
         let keys: Vec<_> = door.verifier().key_ids().map(str::to_owned).collect();
         tracing::info!(source = door.source.name, path = door.source.path, ?keys, "open");

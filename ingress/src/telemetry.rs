@@ -46,50 +46,10 @@ pub fn init(options: &Options) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-    use crate::testing::TestIngress;
-
-    /// A log in memory.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Log {
-        type Writer = Self;
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
-    impl Log {
-        /// Takes what this thread logs from now on.
-        fn begin(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
-            let log = Self::default();
-            let subscriber = tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new(filter))
-                .with_ansi(false)
-                .with_writer(log.clone());
-            (log, tracing::subscriber::set_default(subscriber.finish()))
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
+    use crate::testing::{Log, TestIngress};
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -1,5 +1,7 @@
 //! An ingress in this process, with a topic, a clock and a client of the tests' own.
 
+mod log;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::log::Log;
 use crate::body::BodyLimits;
 use crate::budget::Budget;
 use crate::capture::Capture;

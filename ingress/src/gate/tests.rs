@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Reply, TestIngress, senders, up_body, up_signature};
+use crate::testing::{Log, Reply, TestIngress, senders, up_body, up_signature};
 
 /// Posts a body of Up's for `from`, by way of the proxy that the test is.
 async fn post(ingress: &TestIngress, secret: &str, id: &str, from: &str) -> Reply {
@@ -82,4 +82,28 @@ async fn source_with_allowed_addresses_takes_webhooks_from_these_only() {
     let other = ingress.request("POST", path, &[("x-forwarded-for", "192.0.3.1")], b"").await;
     assert_eq!(other.status, 401);
     assert!(ingress.counts(r#"webhook_limited_total{limit="not-allowed"} 3"#));
+}
+
+#[tokio::test]
+async fn a_tunnel_on_this_machine_that_is_not_named_is_said_once() {
+    let (log, _guard) = Log::begin("warn");
+    let unnamed = Limits { trusted_proxies: Vec::new(), rejected_rate: 1, ..senders() };
+    let ingress = TestIngress::with_senders(unnamed.clone()).await;
+    // As by a canary on this machine.
+    assert_eq!(ingress.post_up("up", &up_body("e-0", None)).await.status, 200);
+    assert_eq!(log.text(), "");
+    for id in ["e-1", "e-2", "e-3"] {
+        assert_eq!(post(&ingress, "up", id, "192.0.2.1").await.status, 200);
+    }
+    let text = log.text();
+    assert_eq!(text.matches("INGRESS_TRUSTED_PROXIES=127.0.0.1,::1").count(), 1, "{text}");
+    let named = TestIngress::with_senders(senders()).await;
+    assert_eq!(post(&named, "up", "e-1", "192.0.2.1").await.status, 200);
+    assert_eq!(log.text(), text);
+    // And at the start, where somebody chose limits that count nobody.
+    let (here, everywhere) = ("127.0.0.1:8080".parse().unwrap(), "0.0.0.0:8080".parse().unwrap());
+    assert!(unnamed.are_idle(here) && !unnamed.are_idle(everywhere));
+    let usual =
+        Limits { address_rate: ADDRESS_RATE, rejected_rate: REJECTED_RATE, ..unnamed.clone() };
+    assert!(!usual.are_idle(here) && !senders().are_idle(here));
 }
