@@ -28,6 +28,7 @@ pub use self::topic::Topic;
 use self::writer::Place;
 pub use self::writer::Writer;
 use crate::clock::Stopwatch;
+use crate::config::number;
 use crate::metrics::CaptureMetrics;
 use crate::rate::{Pace, Rate};
 
@@ -68,7 +69,8 @@ pub struct Options {
         id = "capture_body_limit",
         long = "capture-body-limit",
         env = "INGRESS_CAPTURE_BODY_LIMIT",
-        default_value_t = 64 * 1024
+        default_value_t = 64 * 1024,
+        value_parser = number::<usize>
     )]
     pub body_limit: usize,
     /// Bytes of the file; a full one is renamed to end in `.1`, in place of the one before. Of the
@@ -77,11 +79,12 @@ pub struct Options {
         id = "capture_limit",
         long = "capture-limit",
         env = "INGRESS_CAPTURE_LIMIT",
-        default_value_t = 16 * 1024 * 1024
+        default_value_t = 16 * 1024 * 1024,
+        value_parser = number::<u64>
     )]
     pub limit: u64,
     /// Rejected requests a second that are kept of each source; 0 for no limit.
-    #[arg(long = "capture-rate", env = "INGRESS_CAPTURE_RATE", default_value_t = 5)]
+    #[arg(long = "capture-rate", env = "INGRESS_CAPTURE_RATE", default_value_t = 5, value_parser = number::<u32>)]
     pub rate: u32,
 }
 

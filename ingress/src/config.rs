@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use signatures::source::{self, SecretStore, SourceConfig, SourceError};
@@ -39,10 +40,10 @@ pub struct Config {
     )]
     pub schema_registry_url: String,
     /// Largest body taken, in bytes.
-    #[arg(long, env = "INGRESS_BODY_LIMIT", default_value_t = 1024 * 1024)]
+    #[arg(long, env = "INGRESS_BODY_LIMIT", default_value_t = 1024 * 1024, value_parser = number::<usize>)]
     pub body_limit: usize,
     /// Bytes of all bodies in flight together; beyond it the answer is 503.
-    #[arg(long, env = "INGRESS_BODIES_LIMIT", default_value_t = 64 * 1024 * 1024)]
+    #[arg(long, env = "INGRESS_BODIES_LIMIT", default_value_t = 64 * 1024 * 1024, value_parser = number::<usize>)]
     pub bodies_limit: usize,
     /// How long a sender may take to send its body; less where a provider gives up sooner.
     #[arg(long, env = "INGRESS_BODY_TIMEOUT", default_value = "5s", value_parser = span)]
@@ -56,7 +57,7 @@ pub struct Config {
     pub drain: Duration,
     /// Event ids remembered at most, 27 bytes each; beyond it the oldest are forgotten, a minute's at
     /// a time.
-    #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000)]
+    #[arg(long, env = "INGRESS_DEDUPE_IDS_MAX", default_value_t = 4_000_000, value_parser = number::<usize>)]
     pub dedupe_ids_max: usize,
     /// Where they are kept over a restart.
     #[command(flatten)]
@@ -191,6 +192,11 @@ pub enum ConfigError {
 /// A span of time as flags and the topology file have it.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a span such as `500ms`, `10s` or `5m`".to_owned())
+}
+
+/// A number as flags have it.
+pub(crate) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number such as `50`, not too large".to_owned())
 }
 
 impl Config {

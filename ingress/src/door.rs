@@ -1,5 +1,7 @@
 //! One source's door: who may come in, and with what.
 
+mod missing;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use signatures::source::{Event, LoadError, Loaded, SecretStore, SourceConfig};
@@ -7,6 +9,7 @@ use signatures::{Freshness, Headers, KeySet, Occurrence, Reason, Verified, Verif
 use warp::http::HeaderMap;
 use warp::http::header::USER_AGENT;
 
+pub use self::missing::OpenError;
 use crate::complaints::Complaints;
 use crate::key_fetch::Asks;
 use crate::metrics::{Metrics, SourceMetrics};
@@ -52,8 +55,9 @@ impl Door {
         source: SourceConfig,
         store: &impl SecretStore,
         metrics: &Metrics,
-    ) -> Result<Self, LoadError> {
-        let loaded = source.load_secrets(store)?;
+    ) -> Result<Self, OpenError> {
+        let loaded = source.load_secrets(store);
+        let loaded = loaded.map_err(|error| OpenError::of(error, &source, store))?;
         let verifier = source.verifier_with(loaded.clone(), &KeySet::default())?;
         let timeless = timeless(&source, loaded.clone(), &KeySet::default())?;
         let metrics = metrics.source(&source.name);
@@ -68,8 +72,9 @@ impl Door {
     }
 
     /// Loads the secrets again; when that fails the ones from before stay active.
-    pub fn reload(&self, store: &impl SecretStore) -> Result<(), LoadError> {
-        let loaded = self.source.load_secrets(store)?;
+    pub fn reload(&self, store: &impl SecretStore) -> Result<(), OpenError> {
+        let loaded = self.source.load_secrets(store);
+        let loaded = loaded.map_err(|error| OpenError::of(error, &self.source, store))?;
         let mut keys = self.lock_keys();
         self.replace(loaded.clone(), &keys.1)?;
         keys.0 = loaded;

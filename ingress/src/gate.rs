@@ -15,6 +15,7 @@ use crate::address::{Network, NetworkError, party};
 use crate::answer::Answer;
 use crate::client::{ForwardedHeader, Trust};
 use crate::clock::Stopwatch;
+use crate::config::number;
 use crate::door::Door;
 use crate::metrics::GateMetrics;
 use crate::rate::{Empty, Pace, Paces, Rate};
@@ -44,14 +45,14 @@ pub struct Limits {
     pub allow: Vec<Allowed>,
     /// Requests a second from one address, whatever becomes of them; 0 for no limit. Those of this
     /// machine are not counted.
-    #[arg(long, env = "INGRESS_ADDRESS_RATE", default_value_t = ADDRESS_RATE)]
+    #[arg(long, env = "INGRESS_ADDRESS_RATE", default_value_t = ADDRESS_RATE, value_parser = number::<u32>)]
     pub address_rate: u32,
     /// Requests a second from one address that are not genuine or find nothing; 0 for no limit. Those
     /// of this machine are not counted.
-    #[arg(long, env = "INGRESS_REJECTED_RATE", default_value_t = REJECTED_RATE)]
+    #[arg(long, env = "INGRESS_REJECTED_RATE", default_value_t = REJECTED_RATE, value_parser = number::<u32>)]
     pub rejected_rate: u32,
     /// Genuine requests a second for one source; 0 for no limit.
-    #[arg(long, env = "INGRESS_SOURCE_RATE", default_value_t = 50_000)]
+    #[arg(long, env = "INGRESS_SOURCE_RATE", default_value_t = 50_000, value_parser = number::<u32>)]
     pub source_rate: u32,
 }
 

@@ -24,7 +24,7 @@ use self::crowd::{Crowd, Place};
 use self::tls::Tls;
 use self::watch::Watch;
 use crate::address::Network;
-use crate::config::span;
+use crate::config::{number, span};
 use crate::metrics::ConnectionMetrics;
 
 /// Pause after a connection could not be taken: the process is out of file descriptors, and asking
@@ -39,11 +39,11 @@ pub type Routes = BoxedFilter<(Response<Bytes>,)>;
 #[group(id = "connections")]
 pub struct Limits {
     /// Connections open at once; one more is closed unanswered.
-    #[arg(long, env = "INGRESS_CONNECTIONS_MAX", default_value_t = 4096)]
+    #[arg(long, env = "INGRESS_CONNECTIONS_MAX", default_value_t = 4096, value_parser = number::<usize>)]
     pub connections_max: usize,
     /// Connections open at once from one address (IPv6: from one /64); no limit for this machine
     /// and for proxies that are named.
-    #[arg(long, env = "INGRESS_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 1024)]
+    #[arg(long, env = "INGRESS_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 1024, value_parser = number::<usize>)]
     pub connections_per_address_max: usize,
     /// How long a connection may take to send a request's head, from its first byte, and a new
     /// connection to send its first.
