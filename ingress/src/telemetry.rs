@@ -25,7 +25,8 @@ pub enum Format {
 /// The log's flags.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Format of the log; its level comes from `RUST_LOG`.
+    /// Format of the log; its level comes from `RUST_LOG`, which for all of a level (`debug`) has the
+    /// lines of libraries too, without a bound: `ingress=debug` has ours.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     log_format: Format,
 }

@@ -46,6 +46,24 @@ fn an_accepted_event_is_known_and_another_body_of_its_id_conflicts() {
 }
 
 #[test]
+fn another_body_that_another_replica_took_in_the_same_moment_is_counted_and_each_keeps_its_own() {
+    let replicas = [1, 2].map(|body| {
+        let (dedupe, metrics) = dedupe(HOUR_MS, 10);
+        accept(&dedupe, "a", body, 0);
+        (dedupe, metrics, body)
+    });
+    for (dedupe, metrics, own) in replicas {
+        // Both read both records.
+        for body in [1, 2] {
+            dedupe.observe(key("a"), print(body), 0);
+        }
+        assert_eq!(metrics.raw_duplicates.get(), 1);
+        assert_eq!(name(&dedupe.claim(key("a"), print(own), 5)), "known");
+        assert_eq!(name(&dedupe.claim(key("a"), print(3 - own), 5)), "conflict");
+    }
+}
+
+#[test]
 fn source_and_id_do_not_run_into_each_other() {
     assert_ne!(EventKey::new("ab", "c"), EventKey::new("a", "bc"));
 }
