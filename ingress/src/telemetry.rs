@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 /// attempt to reach a broker that is away. What matters of these we report ourselves, within bounds.
 const DEFAULT_FILTER: &str = "error,ingress=info,streams=info,schemas=info,signatures=info,\
                               opentelemetry=warn,warp=off,hyper=off,h2=off,rustls=off,\
-                              tokio_rustls=off,tower=off,want=off,mio=off,rdkafka=off";
+                              tokio_rustls=off,tower=off,want=off,mio=off,rdkafka=off,librdkafka=off";
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -96,6 +96,7 @@ mod tests {
         tracing::error!(target: "some_library", "broken");
         tracing::error!(target: "h2::proto", "not this");
         tracing::error!(target: "hyper_util::server", "not this");
+        tracing::error!(target: "librdkafka", "not this");
         tracing::error!(target: "rustls::common_state", "not this");
         tracing::warn!(target: "some_library", "not this");
         let text = log.text();
