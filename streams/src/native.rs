@@ -13,6 +13,7 @@
     )
 )]
 
+mod member;
 mod offsets;
 mod queue;
 mod reader;
@@ -27,6 +28,7 @@ mod tests;
 
 use std::{ffi::c_int, time::Duration};
 
+pub use member::member_id;
 pub use offsets::{end_offsets, watermarks};
 pub use reader::{BatchReader, FetchError, Fetched, ForwardError, Forwarding, Headers, Waker};
 pub use sender::{ProduceError, Sender};

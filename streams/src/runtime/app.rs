@@ -40,8 +40,8 @@ use crate::{
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// How often a topic that is missing is looked for, and how long between.
-const LOOKS_MAX: u32 = 10;
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+pub(super) const LOOKS_MAX: u32 = 10;
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// How soon a thread that rests before another beginning notices that it is told to stop.
 const REST_STEP: Duration = Duration::from_millis(100);

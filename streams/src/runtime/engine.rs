@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::{group::Consumer, producer::Producer};
 use crate::{
     clock::Clock,
-    native::Waker,
+    native::{self, Waker},
     record::{Outgoing, Timestamp},
     task::{
         Command, Environment, Halt, SendId, Task, commit_point::CommitPoint,
@@ -80,7 +80,7 @@ impl Equipment {
             transactional: None,
             clock: Arc::new(crate::clock::SystemClock),
             handle,
-            waker: crate::native::Forwarding::default().waker(),
+            waker: native::Forwarding::default().waker(),
             drain_timeout: Duration::ZERO,
             calls: Arc::new(tokio::sync::Semaphore::new(1)),
             directory: None,
@@ -96,6 +96,8 @@ pub(super) struct Engine {
     transaction: Transaction,
     /// The membership that was current when the open transaction began.
     membership: Option<ConsumerGroupMetadata>,
+    /// Who the group said we were when the tasks came.
+    member: Option<String>,
     /// Records that a producer had no room for, in order. While there are any, no task goes on.
     unsent: VecDeque<(Owner, SendId, Outgoing)>,
     pub(super) tasks: BTreeMap<(usize, i32), Running>,
@@ -135,6 +137,7 @@ impl Engine {
             equipment,
             transaction: Transaction::new(interval, now),
             membership: None,
+            member: None,
             unsent: VecDeque::new(),
             tasks: BTreeMap::new(),
             readers,
@@ -164,7 +167,7 @@ impl Engine {
     pub(super) fn assign(&mut self, partitions: &[(String, i32)], consumer: &Consumer) {
         self.has_joined = true;
         // Whoever holds partitions through a rebalance holds them under the new generation too.
-        self.membership = consumer.group_metadata();
+        self.renew_membership(consumer);
         for (topic, partition) in partitions {
             let Some(sub) = self.sub_of(topic) else { continue };
             if self.tasks.contains_key(&(sub, *partition)) {
@@ -175,6 +178,30 @@ impl Engine {
             }
         }
         self.count_tasks();
+    }
+
+    /// Takes the current membership for the next transaction, if it is still the same one. A member that
+    /// did not answer for longer than its session is thrown out; the client joins again under another
+    /// id and may claim the partitions it had, though others have worked on them meanwhile. Then
+    /// everything begins again from what is committed, and the old membership stays, which the broker
+    /// refuses.
+    pub(super) fn renew_membership(&mut self, consumer: &Consumer) {
+        let membership = consumer.group_metadata();
+        // Asked second: it is never older than the metadata.
+        let member = native::member_id(consumer);
+        let is_other = member.is_some() && self.member.is_some() && member != self.member;
+        if is_other && !self.tasks.is_empty() {
+            self.again.get_or_insert_with(|| {
+                "the group had given up on this instance, which did not answer for longer than its \
+                 session; others may have worked on its partitions"
+                    .to_owned()
+            });
+            return;
+        }
+        if member.is_some() || self.membership.is_none() {
+            self.membership = membership;
+            self.member = member;
+        }
     }
 
     fn add_task(&mut self, sub: usize, partition: i32) -> Result<Owner, EncodeError> {

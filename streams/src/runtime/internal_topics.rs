@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::app::{LOOK_EVERY, LOOKS_MAX};
 use crate::{
     admin::{Admin, AdminError, TopicState},
     names::Names,
@@ -11,13 +12,27 @@ use crate::{
 
 /// Makes the internal topics that are missing. The check that follows waits until the cluster shows
 /// them.
+///
+/// They get as many partitions as the inputs they belong to. An input that was made a moment ago may not
+/// be on this broker's list yet, and is waited for; for one that is not there nothing is made, and
+/// the check says which it is.
 pub(super) async fn create(
     admin: &Admin,
     topology: &Topology,
     names: &Names,
     replication: i32,
 ) -> Result<(), AdminError> {
-    let there = admin.topics().await?;
+    let mut there = admin.topics().await?;
+    for _ in 0..LOOKS_MAX {
+        if has_inputs(topology, names, &there) {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        there = admin.topics().await?;
+    }
+    if !has_inputs(topology, names, &there) {
+        return Ok(());
+    }
     for topic in wanted(topology, names, &there, replication) {
         if !there.contains_key(&topic.name) {
             admin.create(&topic).await?;
@@ -29,6 +44,11 @@ pub(super) async fn create(
         }
     }
     Ok(())
+}
+
+fn has_inputs(topology: &Topology, names: &Names, there: &BTreeMap<String, TopicState>) -> bool {
+    let mut sources = topology.subs.iter().flat_map(|sub| &sub.sources);
+    sources.all(|source| there.contains_key(&names.read(&source.topic)))
 }
 
 fn wanted(

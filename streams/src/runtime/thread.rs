@@ -109,7 +109,10 @@ impl StreamThread {
         engine.pass_what_is_no_record(&self.consumer);
         let keys: Vec<_> = engine.tasks.keys().copied().collect();
         engine.close(&keys, &self.consumer);
-        self.positions.ask_now(&mut engine);
+        engine.renew_membership(&self.consumer);
+        if engine.again.is_none() {
+            self.positions.ask_now(&mut engine);
+        }
         for (_, running) in std::mem::take(&mut engine.tasks) {
             Engine::close_directory(running);
         }

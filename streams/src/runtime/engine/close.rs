@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
-
 use super::{Engine, Running, slot};
 use crate::{record::Timestamp, runtime::group::Consumer, task::Task};
 
@@ -31,9 +29,11 @@ impl Engine {
         if is_lost {
             self.transaction.give_up();
         } else if self.halt.is_none() && self.again.is_none() {
-            // What goes is ours until we return, what stays was ours all the time.
-            self.membership = consumer.group_metadata();
-            self.close(&keys, consumer);
+            // What goes is ours until we return, what stays was ours all the time, if we were a member.
+            self.renew_membership(consumer);
+            if self.again.is_none() {
+                self.close(&keys, consumer);
+            }
         }
         for key in &keys {
             if let Some(running) = self.tasks.remove(key) {

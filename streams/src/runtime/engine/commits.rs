@@ -73,13 +73,13 @@ impl Engine {
                     let now = self.now();
                     self.transaction.committed(now);
                     self.environment.metrics.commit_total.inc();
-                    self.membership = consumer.group_metadata();
+                    self.renew_membership(consumer);
                     self.carry_out_all();
                     return;
                 }
                 Progress::Aborted => {
                     self.environment.metrics.transactions_aborted_total.inc();
-                    self.membership = consumer.group_metadata();
+                    self.renew_membership(consumer);
                     self.forget_unsent_of_transaction();
                     return;
                 }
